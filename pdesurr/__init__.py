@@ -1,0 +1,76 @@
+"""pdesurr: surrogates for partial differential equations in JAX.
+
+The front door. Names are imported when they are first used, so that `import pdesurr` costs nothing; what it does do is set
+one XLA option on the version of jax that computes wrong results without it (see `pdesurr._xla`): import it before jax
+computes anything.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from pdesurr._xla import ensure_correct
+
+ensure_correct()
+del ensure_correct
+
+__version__ = "0.1.0"
+
+_HOME = {
+    "Batch": "pdesurr.types",
+    "Burgers": "pdesurr.pdes",
+    "FNO": "pdesurr.models",
+    "FourierBasis": "pdesurr.fields",
+    "GaussianRandomField": "pdesurr.fields",
+    "Grid": "pdesurr.fields",
+    "Samples": "pdesurr.types",
+    "Surrogate": "pdesurr.surrogates",
+    "TrainConfig": "pdesurr.train",
+    "fit": "pdesurr.train",
+    "generate": "pdesurr.data",
+    "load_surrogate": "pdesurr.surrogates",
+    "open_dataset": "pdesurr.data",
+    "relative_h1": "pdesurr.objectives",
+    "relative_l2": "pdesurr.objectives",
+}
+
+__all__ = [  # noqa: F822  (the names come from __getattr__)
+    "Batch",
+    "Burgers",
+    "FNO",
+    "FourierBasis",
+    "GaussianRandomField",
+    "Grid",
+    "Samples",
+    "Surrogate",
+    "TrainConfig",
+    "fit",
+    "generate",
+    "load_surrogate",
+    "open_dataset",
+    "relative_h1",
+    "relative_l2",
+]
+
+if TYPE_CHECKING:
+    from pdesurr.data import generate, open_dataset
+    from pdesurr.fields import FourierBasis, GaussianRandomField, Grid
+    from pdesurr.models import FNO
+    from pdesurr.objectives import relative_h1, relative_l2
+    from pdesurr.pdes import Burgers
+    from pdesurr.surrogates import Surrogate, load_surrogate
+    from pdesurr.train import TrainConfig, fit
+    from pdesurr.types import Batch, Samples
+
+
+def __getattr__(name: str) -> Any:
+    """Import a public name when it is first used (PEP 562)."""
+    if name not in _HOME:
+        raise AttributeError(f"module 'pdesurr' has no attribute {name!r}; it has {', '.join(__all__)}")
+    value = getattr(import_module(_HOME[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    """What the package offers, imported or not."""
+    return sorted({*globals(), *__all__})

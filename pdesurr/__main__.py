@@ -1,0 +1,5 @@
+"""`python -m pdesurr` is the command line."""
+
+from pdesurr.cli import main
+
+raise SystemExit(main())

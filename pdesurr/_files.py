@@ -1,0 +1,118 @@
+"""Writing so that nothing is half there: temporary name, flush, fsync, rename; and sha256 manifests."""
+
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+MANIFEST = "SHA256SUMS"
+
+
+def sha256(path: Path) -> str:
+    digest = hashlib.sha256()
+    with open(path, "rb") as file:
+        while block := file.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def fsync_folder(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def write_bytes(path: Path, data: bytes) -> None:
+    """Atomic: readers see the old file or the new one."""
+    temporary = path.with_name(f".{path.name}.tmp-{os.getpid()}")
+    try:
+        with open(temporary, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+    fsync_folder(path.parent)
+
+
+def write_text(path: Path, text: str) -> None:
+    write_bytes(path, text.encode())
+
+
+def write_json(path: Path, value: Any) -> None:
+    write_text(path, json.dumps(value, indent=1, allow_nan=False) + "\n")
+
+
+@contextmanager
+def new_folder(path: Path, overwrite: bool = False) -> Iterator[Path]:
+    """A folder that appears whole or not at all: fill the yielded temporary one; a manifest is added and it is renamed.
+
+    Raises FileExistsError if `path` is there and `overwrite` is not given.
+    """
+    if path.exists() and not overwrite:
+        raise FileExistsError(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.tmp-{os.getpid()}")
+    shutil.rmtree(temporary, ignore_errors=True)
+    temporary.mkdir()
+    try:
+        yield temporary
+        files = sorted(f for f in temporary.iterdir() if f.is_file())
+        write_text(temporary / MANIFEST, "".join(f"{sha256(f)}  {f.name}\n" for f in files))
+        for file in files:
+            with open(file, "rb") as handle:
+                os.fsync(handle.fileno())
+        if path.exists():
+            shutil.rmtree(path)
+        os.replace(temporary, path)
+        fsync_folder(path.parent)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def check_manifest(folder: Path) -> str | None:
+    """What is wrong with a folder's files against its manifest, or None. Every file must be listed, and none may be a link."""
+    manifest = folder / MANIFEST
+    if not manifest.is_file():
+        return f"{MANIFEST} is missing"
+    listed: dict[str, str] = {}
+    for line in manifest.read_text(errors="replace").splitlines():
+        digest, _, name = line.partition("  ")
+        if len(digest) != 64 or not name or name in listed or name != Path(name).name or name in (".", ".."):
+            return f"{MANIFEST} has a line that is not 'sha256  file name': {line[:80]!r}"
+        listed[name] = digest
+    present = {f.name for f in folder.iterdir()} - {MANIFEST}
+    if present != set(listed):
+        odd = sorted(present ^ set(listed))
+        return f"{MANIFEST} and the folder disagree on {odd[0]!r}"
+    for name, digest in listed.items():
+        file = folder / name
+        if file.is_symlink() or not file.is_file():
+            return f"{name} is not a plain file"
+        if sha256(file) != digest:
+            return f"{name} does not match its sha256: it was damaged or changed"
+    return None
+
+
+def read_json(path: Path, limit: int = 1 << 22) -> Any:
+    """JSON without duplicate keys, NaN or unreasonable size. Raises ValueError."""
+
+    def pairs(items: list[tuple[str, Any]]) -> dict[str, Any]:
+        keys = [k for k, _ in items]
+        if len(set(keys)) != len(keys):
+            raise ValueError(f"duplicate key {next(k for k in keys if keys.count(k) > 1)!r}")
+        return dict(items)
+
+    def constant(name: str) -> Any:
+        raise ValueError(f"{name} is not allowed")
+
+    if path.stat().st_size > limit:
+        raise ValueError(f"larger than {limit} bytes")
+    return json.loads(path.read_text(), object_pairs_hook=pairs, parse_constant=constant)

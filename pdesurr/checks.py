@@ -1,0 +1,43 @@
+"""Errors that teach: what was required, what came, what to do. One exception type per boundary."""
+
+from typing import Any
+
+
+class PdesurrError(Exception):
+    """Base of every error this package raises on purpose; the command line prints it as one line and exits 1."""
+
+    exit_code = 1
+
+
+class UsageError(PdesurrError, ValueError):
+    """An argument or option outside what is allowed; the command line exits 2."""
+
+    exit_code = 2
+
+
+class DatasetError(PdesurrError):
+    """A data file that is missing, damaged, hostile or not what it claims to be."""
+
+
+class BundleError(PdesurrError):
+    """A surrogate bundle that is missing, damaged, hostile or not what it claims to be."""
+
+
+class CheckpointError(PdesurrError):
+    """A run folder whose state cannot be used."""
+
+
+class DivergedError(PdesurrError):
+    """A solver or a training left the finite numbers."""
+
+
+def expected(what: str, required: str, received: Any, fix: str = "") -> UsageError:
+    """`expected(...)` builds the message; the caller raises it: `raise expected("nu", "a number > 0", nu)`."""
+    text = f"{what}: expected {required}, received {received!r} ({type(received).__name__})"
+    return UsageError(text + (f"; {fix}" if fix else ""))
+
+
+def require(condition: bool, what: str, required: str, received: Any, fix: str = "") -> None:
+    """Raise `UsageError` unless `condition` holds."""
+    if not condition:
+        raise expected(what, required, received, fix)

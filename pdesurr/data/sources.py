@@ -1,0 +1,107 @@
+"""Where training batches come from: arrays on the device, or the PDE itself, solved inside the training loop.
+
+A source splits the work in two pure functions: `plan` says which samples each step of an epoch sees, `take` turns their
+numbers into a batch. Both run inside the compiled epoch; on many devices each takes its share of the numbers.
+"""
+
+import abc
+import math
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, Int
+
+from pdesurr.checks import require
+from pdesurr.fields import Grid
+from pdesurr.pdes import AbstractPDE
+from pdesurr.types import Batch, Key, Samples
+
+
+class AbstractSource(eqx.Module):
+    """An endless sequence of epochs of `size` samples."""
+
+    grid: eqx.AbstractVar[Grid]
+    size: eqx.AbstractVar[int]
+
+    @abc.abstractmethod
+    def plan(self, key: Key, epoch: Int[Array, ""]) -> Int[Array, " size"]:
+        """The sample numbers of one epoch, in the order they are seen."""
+
+    @abc.abstractmethod
+    def take(self, numbers: Int[Array, " batch"]) -> Batch:
+        """The samples with those numbers."""
+
+
+class ArraySource(AbstractSource):
+    """Input-output pairs held on the device: `inputs (n, *grid, c_in)`, `outputs (n, *grid, c_out)`; reshuffled every epoch."""
+
+    inputs: Float[Array, "n *grid c_in"]
+    outputs: Float[Array, "n *grid c_out"]
+    grid: Grid
+
+    def __init__(self, inputs: np.ndarray | Array, outputs: np.ndarray | Array, grid: Grid):
+        for name, values in (("inputs", inputs), ("outputs", outputs)):
+            require(values.ndim == grid.ndim + 2 and values.shape[1:-1] == grid.shape, name,
+                    f"an array (n, {', '.join(map(str, grid.shape))}, channel)", values.shape)
+            require(bool(np.isfinite(values).all()), name, "finite values", "NaN or infinity")
+        require(len(inputs) == len(outputs) > 0, "outputs", f"{len(inputs)} samples, as many as inputs (and at least one)", len(outputs))
+        self.inputs, self.outputs, self.grid = jnp.asarray(inputs), jnp.asarray(outputs), grid
+
+    @property
+    def size(self) -> int:
+        return self.inputs.shape[0]
+
+    def plan(self, key: Key, epoch: Int[Array, ""]) -> Int[Array, " size"]:
+        return jax.random.permutation(jax.random.fold_in(key, epoch), self.size)
+
+    def take(self, numbers: Int[Array, " batch"]) -> Batch:
+        pick = lambda v: jnp.take(v, numbers, axis=0, mode="clip")  # noqa: E731 - numbers come from `plan`, in range
+        return Batch(Samples(self.grid, pick(self.inputs)), Samples(self.grid, pick(self.outputs)))
+
+
+class PDESource(AbstractSource):
+    """Fresh samples without end: every number is a new draw of the prior, solved on the device, never stored.
+
+    Sample `i` depends on `(seed, i)` alone. `size` is what is called an epoch. The equation's fast route must be right for
+    practically every draw: `PDESource.check` tries some first, and raises `UsageError` where it is not.
+    """
+
+    pde: AbstractPDE
+    grid: Grid
+    size: int = eqx.field(static=True)
+    seed: int = eqx.field(static=True)
+
+    def plan(self, key: Key, epoch: Int[Array, ""]) -> Int[Array, " size"]:
+        return epoch * self.size + jnp.arange(self.size)
+
+    def take(self, numbers: Int[Array, " batch"]) -> Batch:
+        def one(i: Array) -> tuple[Array, Array]:
+            fields, _ = self.pde.record(sample_key(self.seed, i), self.grid)
+            return gather(self.pde.input, fields), gather(self.pde.output, fields)
+
+        inputs, outputs = jax.vmap(one)(numbers)
+        return Batch(Samples(self.grid, inputs), Samples(self.grid, outputs))
+
+    def check(self, draws: int = 256) -> None:
+        """Raise `UsageError` if the fast route is wrong for any of the first `draws` samples."""
+        safe = jax.jit(jax.vmap(lambda i: self.pde.record(sample_key(self.seed, i), self.grid)[1]))(jnp.arange(draws))
+        require(bool(safe.all()), "pde", "an equation whose samples the fast reference route solves on this grid",
+                f"{type(self.pde).__name__} with {draws - int(safe.sum())} of {draws} unsafe", "use generate, which falls back safely")
+
+
+def sample_key(seed: int, number: Int[Array, ""]) -> Key:
+    """The key of one sample: a function of the data's seed and the sample's number, so chunks and devices do not matter."""
+    return jax.random.fold_in(jax.random.key(seed), number)
+
+
+def gather(channels: tuple[tuple[str, int | None], ...], fields: dict[str, Array]) -> Float[Array, "*grid c"]:
+    """Named fields `(time, *grid)` or `(*grid,)` of one sample to `(*grid, channel)`."""
+    return jnp.stack([fields[name] if time is None else fields[name][time] for name, time in channels], axis=-1)
+
+
+def steps_per_epoch(size: int, batch_size: int) -> int:
+    """Full batches in an epoch; what is left over waits for the next shuffle."""
+    require(isinstance(batch_size, int) and 1 <= batch_size <= size, "batch_size", f"a whole number from 1 to {size}, the samples", batch_size)
+    return math.floor(size / batch_size)

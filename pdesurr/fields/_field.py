@@ -1,0 +1,52 @@
+"""The algebra a PDE's text is written in. Which calculus answers (spectral, autodiff, ...) is the caller's choice."""
+
+import abc
+import operator
+from collections.abc import Callable
+from typing import Any
+
+import equinox as eqx
+
+
+class AbstractField(eqx.Module):
+    """A scalar function that can be added, multiplied, raised to a whole power and differentiated by name."""
+
+    @abc.abstractmethod
+    def combine(self, op: Callable[[Any, Any], Any], other: Any, linear: bool) -> "AbstractField":
+        """`op(self, other)` pointwise; `linear` says that `op` may act on coefficients; `other` is a field or a number."""
+
+    @abc.abstractmethod
+    def derivative(self, name: str, order: int) -> "AbstractField":
+        """The `order`-th derivative along the axis called `name`."""
+
+    def __add__(self, other):
+        return self.combine(operator.add, other, isinstance(other, AbstractField))
+
+    def __sub__(self, other):
+        return self.combine(operator.sub, other, isinstance(other, AbstractField))
+
+    def __mul__(self, other):
+        return self.combine(operator.mul, other, not isinstance(other, AbstractField))
+
+    def __truediv__(self, other):
+        return self.combine(operator.truediv, other, not isinstance(other, AbstractField))
+
+    def __pow__(self, power: int):
+        return self.combine(operator.pow, power, False)
+
+    def __neg__(self):
+        return self * (-1.0)
+
+    def __radd__(self, other):
+        return self + other
+
+    def __rmul__(self, other):
+        return self * other
+
+    def __rsub__(self, other):
+        return (-self) + other
+
+
+def d(u: AbstractField, name: str, order: int = 1) -> AbstractField:
+    """The `order`-th derivative of `u` along the axis called `name`: "x", "y", "z" or "t"."""
+    return u.derivative(name, order)

@@ -1,0 +1,44 @@
+"""The autodiff calculus: a field that is a function of a point, differentiated exactly by forward mode."""
+
+from collections.abc import Callable
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from pdesurr.checks import require
+from pdesurr.fields._field import AbstractField
+
+
+class AutodiffField(AbstractField):
+    """A scalar function `function(point)`, `point` an array `(d,)` whose entries are the axes `names`, e.g. ("t", "x")."""
+
+    function: Callable[[Float[Array, " d"]], Float[Array, ""]]
+    names: tuple[str, ...] = eqx.field(static=True)
+
+    def __call__(self, points: Float[Array, "n d"]) -> Float[Array, " n"]:
+        """The field's values at points."""
+        return jax.vmap(self.function)(points)
+
+    def combine(self, op, other, linear):
+        f = self.function
+        if isinstance(other, AutodiffField):
+            g = other.function
+            return AutodiffField(lambda p: op(f(p), g(p)), self.names)
+        return AutodiffField(lambda p: op(f(p), other), self.names)
+
+    def derivative(self, name, order):
+        require(name in self.names, "axis", f"one of {self.names}", name)
+        f = self.function
+        for _ in range(order):
+            f = _directional(f, self.names.index(name))
+        return AutodiffField(f, self.names)
+
+
+def _directional(f: Callable, axis: int) -> Callable:
+    def df(point: Array) -> Array:
+        direction = jnp.zeros_like(point).at[axis].set(1)
+        return jax.jvp(f, (point,), (direction,))[1]
+
+    return df

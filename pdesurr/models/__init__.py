@@ -1,0 +1,5 @@
+"""What is learned: one family of models per file."""
+
+from pdesurr.models.fno import FNO
+
+__all__ = ["FNO"]

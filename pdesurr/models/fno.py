@@ -1,0 +1,174 @@
+"""The Fourier neural operator, in any number of axes, on periodic and on bounded grids."""
+
+from typing import TYPE_CHECKING
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+from jaxtyping import Array, Float
+
+from pdesurr.checks import expected, require
+from pdesurr.nn.spectral_conv import SpectralConv
+from pdesurr.types import Key, Samples
+
+if TYPE_CHECKING:
+    from pdesurr.fields import Grid
+
+
+@jax.custom_jvp
+def gelu(v: Float[Array, "..."]) -> Float[Array, "..."]:
+    """v Phi(v), Phi the normal distribution function: the exact GELU, not the tanh fit."""
+    return 0.5 * v * (1.0 + lax.erf(v * np.sqrt(0.5).item()))
+
+
+@gelu.defjvp
+def _gelu_jvp(primals, tangents):
+    (v,), (dv,) = primals, tangents
+    phi = 0.5 * (1.0 + lax.erf(v * np.sqrt(0.5).item()))
+    return v * phi, dv * (phi + v * jnp.exp(-0.5 * v * v) * (2 * np.pi) ** -0.5)
+
+
+class Pointwise(eqx.Module):
+    """One matrix applied at every point of channel-leading values: u = W v + b. Uniform(+-1/sqrt(in)) at first."""
+
+    weight: Float[Array, "out in"]
+    bias: Float[Array, " out"] | None
+
+    def __init__(self, in_channels: int, out_channels: int, *, use_bias: bool = True, key: Key):
+        bound = in_channels**-0.5
+        key_weight, key_bias = jax.random.split(key)
+        self.weight = jax.random.uniform(key_weight, (out_channels, in_channels), minval=-bound, maxval=bound)
+        self.bias = jax.random.uniform(key_bias, (out_channels,), minval=-bound, maxval=bound) if use_bias else None
+
+    def __call__(self, v: Float[Array, "in *points"]) -> Float[Array, "out *points"]:
+        u = lax.dot_general(self.weight.astype(v.dtype), v, (((1,), (0,)), ((), ())))
+        return u if self.bias is None else u + _channels(self.bias, u)
+
+
+class Block(eqx.Module):
+    """Spectral layer plus 1 x 1 bypass, then GELU; with `mlp`, also a channel MLP beside a gate per channel, then GELU."""
+
+    spectral: SpectralConv
+    bias: Float[Array, " width"]
+    bypass: Pointwise
+    mlp: tuple[Pointwise, Pointwise] | None
+    gate: Float[Array, " width"] | None
+
+    def __init__(self, width: int, modes: tuple[int, ...], channel_mlp: float | None, *, key: Key):
+        keys = jax.random.split(key, 4)
+        self.spectral = SpectralConv(width, width, modes, key=keys[0])
+        self.bias = jnp.zeros((width,))
+        self.bypass = Pointwise(width, width, use_bias=False, key=keys[1])
+        self.mlp, self.gate = None, None
+        if channel_mlp is not None:
+            hidden = round(width * channel_mlp)
+            self.mlp = (Pointwise(width, hidden, key=keys[2]), Pointwise(hidden, width, key=keys[3]))
+            self.gate = jnp.ones((width,))
+
+    def __call__(self, v: Float[Array, "width batch *grid"], grid: "Grid", padding: float, last: bool) -> Array:
+        u = self.spectral(v, grid, padding=padding, bias=self.bias) + self.bypass(v)
+        u = u if last else gelu(u)
+        if self.mlp is None:
+            return u
+        u = self.mlp[1](gelu(self.mlp[0](u))) + _channels(self.gate, v) * v
+        return u if last else gelu(u)
+
+
+class FNO(eqx.Module):
+    """u = Q (B_depth o ... o B_1) P a: lifting P and head Q act at each point, each block B is
+
+        v -> gelu(K v + W v),    (K v)(x) = sum_k exp(2 pi i k.x) R_k v_k    over |k_i| < modes[i]
+
+    (no GELU in the last block). `channel_mlp=r` adds, after that GELU, v -> gelu(M2 gelu(M1 u) + g * v) with r * width hidden
+    channels and a gate g per channel, as in neuraloperator 2.0; with `lifting_width=2 * width` that is its default network.
+
+    Shapes: values `(*grid, in_channels)` on `a.points`, to values `(*grid, out_channels)` on the same grid. Reads no
+    `a.params`. Good values: modes 12-16, width 20-64, depth 4, head 128.
+    `padding`: axes that are not periodic are continued by zero to (1 + padding) times their length inside each spectral layer.
+    `coordinates`: per axis, whether (x - lower) / length is an extra input channel; None = on axes that are not periodic.
+    `lifting_width`: hidden width of a two-layer lifting; None = one linear layer.
+
+    Any resolution of the same box may be used; where the input has content above `modes`, GELU aliases on coarse grids.
+    Raises `UsageError` for a wrong channel count or shape, modes above the grid, or an `x` that is not the input's grid.
+    Source: Li et al., ICLR 2021 (arXiv 2010.08895), equations 4-5; Kovachki et al., JMLR 24(89).
+    """
+
+    lifting: tuple[Pointwise, ...]
+    blocks: tuple[Block, ...]
+    head: tuple[Pointwise, Pointwise]
+    in_channels: int = eqx.field(static=True)
+    out_channels: int = eqx.field(static=True)
+    modes: tuple[int, ...] = eqx.field(static=True)
+    padding: float = eqx.field(static=True)
+    coordinates: tuple[bool, ...] | None = eqx.field(static=True)
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        modes: tuple[int, ...],
+        width: int,
+        depth: int = 4,
+        *,
+        padding: float = 0.125,
+        coordinates: tuple[bool, ...] | None = None,
+        lifting_width: int | None = None,
+        head_width: int = 128,
+        channel_mlp: float | None = None,
+        key: Key,
+    ):
+        require(coordinates is None or len(coordinates) == len(modes), "coordinates", "None or one bool per axis", coordinates)
+        require(min(in_channels, out_channels, width, depth) > 0, "in_channels, out_channels, width, depth", "numbers > 0",
+                (in_channels, out_channels, width, depth))
+        keys = jax.random.split(key, depth + 4)
+        columns = in_channels + (len(modes) if coordinates is None else sum(coordinates))
+        sizes = (columns, width) if lifting_width is None else (columns, lifting_width, width)
+        self.lifting = tuple(Pointwise(i, o, key=k) for i, o, k in zip(sizes[:-1], sizes[1:], keys[-4:-2], strict=False))
+        self.blocks = tuple(Block(width, tuple(modes), channel_mlp, key=k) for k in keys[:depth])
+        self.head = (Pointwise(width, head_width, key=keys[-2]), Pointwise(head_width, out_channels, key=keys[-1]))
+        self.in_channels, self.out_channels, self.modes = in_channels, out_channels, tuple(modes)
+        self.padding, self.coordinates = float(padding), coordinates
+
+    def __call__(self, a: Samples, x: "Grid | None" = None, *, key: Key | None = None) -> Float[Array, "*grid out"]:
+        """One sample: a batch of one."""
+        return self.batched(Samples(a.points, a.values[None], a.params), x, key=key)[0]
+
+    def batched(self, a: Samples, x: "Grid | None" = None, *, key: Key | None = None) -> Float[Array, "batch *grid out"]:
+        """A batch of samples on one grid: values `(batch, *grid, channel)`."""
+        del key
+        grid = self._grid(a, x)
+        v = jnp.moveaxis(a.values, -1, 0)
+        v = self._lift(v, grid)
+        for i, block in enumerate(self.blocks):
+            v = block(v, grid, self.padding, i == len(self.blocks) - 1)
+        return jnp.moveaxis(self.head[1](gelu(self.head[0](v))), 0, -1)
+
+    def _grid(self, a: Samples, x: "Grid | None") -> "Grid":
+        grid = a.points
+        if not hasattr(grid, "bases"):
+            raise expected("a.points", "a Grid (an FNO needs values on a grid)", grid, "interpolate the samples to a Grid first")
+        if x is not None and x != grid:
+            raise expected("x", f"None or the input's own grid {grid}", x, "evaluate on the input's grid and interpolate the result")
+        require(grid.ndim == len(self.modes), "a.points", f"a grid of {len(self.modes)} axes, as in modes={self.modes}", grid)
+        shape = (*grid.shape, self.in_channels)
+        require(a.values.ndim == grid.ndim + 2 and a.values.shape[1:] == shape, "a.values", f"shape {shape} per sample",
+                a.values.shape[1:])
+        return grid
+
+    def _lift(self, v: Float[Array, "in batch *grid"], grid: "Grid") -> Float[Array, "width batch *grid"]:
+        extra = []
+        for i, b in enumerate(grid.bases):
+            if self.coordinates is None or self.coordinates[i]:
+                used = self.coordinates is not None or not b.periodic
+                x = (b.nodes - b.lower) / b.length if used else np.zeros(b.n)
+                x = x.reshape([-1 if j == i + 2 else 1 for j in range(v.ndim)])
+                extra.append(jnp.broadcast_to(x.astype(v.dtype), (1, *v.shape[1:])))
+        v = self.lifting[0](jnp.concatenate([v, *extra]))
+        return v if len(self.lifting) == 1 else self.lifting[1](gelu(v))
+
+
+def _channels(c: Float[Array, " channel"], v: Float[Array, "channel *points"]) -> Array:
+    """One number per channel, shaped to broadcast against channel-leading values."""
+    return c.astype(v.dtype).reshape(-1, *(1,) * (v.ndim - 1))

@@ -1,0 +1,5 @@
+"""What "good" means: plain functions `(model, batch, key) -> (loss, metrics)`."""
+
+from pdesurr.objectives.supervised import relative_h1, relative_l2
+
+__all__ = ["relative_h1", "relative_l2"]

@@ -1,0 +1,27 @@
+"""Learning from input-output pairs."""
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array
+
+from pdesurr import metrics
+from pdesurr.types import Batch, Key, Metrics, Model, apply
+
+
+def relative_l2(model: Model, batch: Batch, key: Key | None) -> tuple[Array, Metrics]:
+    """Mean over the batch of ||model(a) - u||_L2 / ||u||_L2. Metrics: `relative_l2`."""
+    loss = jnp.mean(errors(model, batch, key, order=0))
+    return loss, {"relative_l2": loss}
+
+
+def relative_h1(model: Model, batch: Batch, key: Key | None) -> tuple[Array, Metrics]:
+    """Mean over the batch of ||model(a) - u||_H1 / ||u||_H1, the Sobolev norm of the grid's own basis. Metrics: `relative_h1`."""
+    loss = jnp.mean(errors(model, batch, key, order=1))
+    return loss, {"relative_h1": loss}
+
+
+def errors(model: Model, batch: Batch, key: Key | None, order: int = 0) -> Array:
+    """The relative error of each sample of a batch, `(batch,)`, in the Sobolev norm of that order."""
+    grid = batch.output.points
+    u = apply(model, batch.input, grid, key=key)
+    return jax.vmap(lambda v, truth: metrics.relative(v, truth, grid, order))(u, batch.output.values)

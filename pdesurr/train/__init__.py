@@ -1,0 +1,7 @@
+"""How models learn. This room knows only types: a model, an objective, a source of batches."""
+
+from pdesurr.train.loop import FitResult, TrainConfig, fit
+from pdesurr.train.optimisers import adamw
+from pdesurr.train.state import TrainState
+
+__all__ = ["FitResult", "TrainConfig", "TrainState", "adamw", "fit"]

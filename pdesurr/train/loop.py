@@ -1,0 +1,264 @@
+"""`fit`: epochs of the compiled step, validation, checkpoints, an exact resume."""
+
+import json
+import time
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any, Literal
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from jaxtyping import Array, PyTree
+
+from pdesurr._files import write_text
+from pdesurr._runtime import Stopped, locked, progress, stop_signals
+from pdesurr.checks import CheckpointError, DivergedError, require
+from pdesurr.train import checkpoint
+from pdesurr.train.optimisers import adamw
+from pdesurr.train.parallel import Parallel, check_devices, over_devices, replicate
+from pdesurr.train.state import TrainState
+from pdesurr.train.step import Engine, keep_best, validation
+from pdesurr.types import Objective
+
+OnBad = Literal["raise", "skip", "rollback"]
+MAX_ROLLBACKS = 8
+LONGEST_SEGMENT = 250  # steps in one compiled call, so that a signal is heard within seconds
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """How to train. A tuple of seeds or of learning rates trains that many members at once, on one vmapped axis of the step.
+
+    `on_bad` says what a loss or gradient that is not finite does (its update is dropped in any case): "raise" ends the run
+    with `DivergedError`, "skip" goes on until `max_bad` were dropped, "rollback" goes back to the start of the epoch with half
+    the learning rate.
+    """
+
+    epochs: int = 100
+    batch_size: int = 20
+    learning_rate: float | tuple[float, ...] = 1e-3
+    seed: int | tuple[int, ...] = 0
+    weight_decay: float = 1e-4
+    warmup: float = 0.05
+    clip_norm: float = 1.0
+    ema_decay: float = 0.99
+    on_bad: OnBad = "raise"
+    max_bad: int = 20
+    checkpoint_seconds: float = 30.0
+
+    def __post_init__(self):
+        require(isinstance(self.epochs, int) and self.epochs >= 1, "epochs", "a whole number >= 1", self.epochs)
+        require(all(r > 0 for r in self.learning_rates), "learning_rate", "numbers > 0", self.learning_rate)
+        require(self.on_bad in ("raise", "skip", "rollback"), "on_bad", "'raise', 'skip' or 'rollback'", self.on_bad)
+        require(0 <= self.ema_decay < 1, "ema_decay", "a number in [0, 1)", self.ema_decay)
+        require(len(set(map(len, (self.seeds, self.learning_rates))) - {1}) <= 1, "learning_rate",
+                f"{len(self.seeds)} of them, as many as seeds", self.learning_rate)
+
+    @property
+    def seeds(self) -> tuple[int, ...]:
+        return self.seed if isinstance(self.seed, tuple) else (self.seed,)
+
+    @property
+    def learning_rates(self) -> tuple[float, ...]:
+        return self.learning_rate if isinstance(self.learning_rate, tuple) else (self.learning_rate,)
+
+    @property
+    def members(self) -> int | None:
+        """How many models train at once, or None for a single one without a member axis."""
+        is_ensemble = isinstance(self.seed, tuple) or isinstance(self.learning_rate, tuple)
+        return max(len(self.seeds), len(self.learning_rates)) if is_ensemble else None
+
+
+@dataclass
+class FitResult:
+    """`model` has the best validated weights (the last running mean without validation); `state` is where training ended."""
+
+    model: Any
+    state: TrainState
+    history: list[dict[str, Any]] = field(default_factory=list)
+
+    @property
+    def best_metric(self) -> Array:
+        return self.state.best_metric
+
+
+def fit(model: PyTree, source: Any, objective: Objective, config: TrainConfig, *, validate: Any = None,
+        validation_objective: Objective | None = None, folder: Path | str | None = None, devices: Sequence[Any] | None = None,
+        parallel: Parallel = "shard_map", optimiser: optax.GradientTransformation | None = None) -> FitResult:
+    """Train `model` on `source` (see `pdesurr.data.sources`) to minimise `objective`.
+
+    `validate` is a source of held-out samples: after every epoch the running mean of the weights is measured on it by
+    `validation_objective` (default: `objective`), and the best is what is returned. `folder` makes the run resumable: it
+    gets `metrics.jsonl` and `checkpoints/`, and calling again continues bit for bit (same machine, same device count).
+    `devices` default to all; the batch is split over them. For an ensemble (`config.members`) every array of `model` has a
+    leading member axis.
+
+    Raises `UsageError` (settings), `DivergedError` (see `TrainConfig.on_bad`), `CheckpointError` (the folder holds another
+    run, or nothing sound), `Stopped` after SIGTERM or Ctrl-C, once the state is saved.
+    """
+    run = _Run(model, source, objective, config, validate, validation_objective or objective,
+               Path(folder) if folder is not None else None, list(devices or jax.devices()), parallel, optimiser)
+    with ExitStack() as stack:
+        if run.folder is not None:
+            stack.enter_context(locked(run.folder))
+        return run.train(stack.enter_context(stop_signals()))
+
+
+class _Run:
+    """One call of `fit`: the compiled pieces and the books."""
+
+    def __init__(self, model, source, objective, config, validate, validation_objective, folder, devices, parallel, optimiser):
+        check_devices(devices, config.batch_size)
+        require(1 <= config.batch_size <= source.size, "batch_size", f"at most {source.size}, the samples of an epoch", config.batch_size)
+        self.config, self.folder, self.source = config, folder, source
+        self.per_epoch = source.size // config.batch_size
+        self.segment = max(s for s in range(1, min(self.per_epoch, LONGEST_SEGMENT) + 1) if self.per_epoch % s == 0)
+        params, self.static = eqx.partition(model, eqx.is_inexact_array)
+        optimiser = optimiser or adamw(config.epochs * self.per_epoch, warmup=config.warmup, weight_decay=config.weight_decay,
+                                       clip_norm=config.clip_norm)
+        engine = Engine(self.static, objective, optimiser, config.ema_decay, mean_gradient=parallel == "pmap")
+        k = config.members
+        over_members = jax.vmap if k else lambda f, **_: f
+        self.data_keys = self._per_member([jax.random.fold_in(jax.random.key(s), 0) for s in config.seeds])
+        keys = self._per_member([jax.random.fold_in(jax.random.key(s), 1) for s in config.seeds])
+        rates = self._per_member([jnp.asarray(r, jnp.float32) for r in config.learning_rates])
+        self.create = lambda: over_members(lambda p, key, rate: TrainState.create(p, optimiser, key, rate))(params, keys, rates)
+        batch_axis = 2 if k else 1
+        self.plan = jax.jit(over_members(lambda key, epoch: source.plan(key, epoch), in_axes=(0, None)))
+        self.run_segment = over_devices(over_members(engine.segment, in_axes=(0, None, 0)), devices, (None, None, batch_axis), parallel,
+                                        donate=(0,))
+        self.replicate = partial(replicate, devices=devices)
+        self.source_arrays = self.replicate(source)
+        self.validate = self._validator(validate, validation_objective, devices, parallel) if validate is not None else None
+
+    def _per_member(self, values: list[Any]) -> Any:
+        if self.config.members is None:
+            return values[0]
+        return jnp.stack(values * (self.config.members // len(values)))
+
+    def _validator(self, source: Any, objective: Objective, devices: Sequence[Any], parallel: Parallel) -> Callable:
+        split = source.size % len(devices) == 0  # else every device measures all of them: the figure must not depend on devices
+        unit = len(devices) if split else 1
+        batch = max(b for b in range(unit, max(self.config.batch_size, unit) + 1, unit) if source.size % b == 0)
+        numbers = jnp.arange(source.size).reshape(-1, batch)
+        measure = validation(self.static, objective, split)
+        if self.config.members:
+            measure = jax.vmap(measure, in_axes=(0, None, None))
+        compiled, arrays = over_devices(measure, devices, (None, None, 1 if split else None), parallel), self.replicate(source)
+        keep = jax.jit(jax.vmap(keep_best) if self.config.members else keep_best)
+        return lambda state: keep(state, compiled(state.ema, arrays, numbers))
+
+    # The loop.
+
+    def train(self, asked_to_stop: Callable[[], int | None]) -> FitResult:
+        state, books = self._start()
+        saved_at = time.monotonic()
+        with progress("training", self.config.epochs, books["epoch"]) as advance:
+            while books["epoch"] < self.config.epochs:
+                began = time.monotonic()
+                state, finished = self._epoch(state, books, asked_to_stop)
+                if not finished:
+                    self._save(state, books)
+                    where = f"continue with the same command ({self.folder})" if self.folder else "nothing was saved (no folder)"
+                    raise Stopped(asked_to_stop() or 0, where)
+                self._book(state, books, time.monotonic() - began)
+                advance(books["epoch"], f"loss {np.mean(books['history'][-1]['loss']):.2e}")
+                if time.monotonic() - saved_at >= self.config.checkpoint_seconds or books["epoch"] == self.config.epochs:
+                    self._save(state, books)
+                    saved_at = time.monotonic()
+        weights = state.best if self.validate else state.ema
+        return FitResult(eqx.combine(weights, self.static), state, books["history"])
+
+    def _epoch(self, state: TrainState, books: dict, asked_to_stop: Callable) -> tuple[TrainState, bool]:
+        """The rest of one epoch; False if a signal cut it short."""
+        numbers = self.plan(self.data_keys, books["epoch"])
+        numbers = numbers[..., : self.per_epoch * self.config.batch_size]
+        numbers = numbers.reshape(*numbers.shape[:-1], self.per_epoch, self.config.batch_size)
+        before = jax.tree.map(jnp.copy, state) if self.config.on_bad == "rollback" else None
+        for start in range(len(books["partial"]) * self.segment, self.per_epoch, self.segment):
+            if asked_to_stop():
+                return state, False
+            bad = np.sum(state.bad_steps)
+            state, metrics = self.run_segment(state, self.source_arrays, numbers[..., start : start + self.segment, :])
+            books["partial"].append(jax.tree.map(lambda v: np.asarray(v).tolist(), metrics))
+            if np.sum(state.bad_steps) > bad:
+                state = self._on_bad(state, before, books, numbers)
+                if not books["partial"]:  # rolled back
+                    return self._epoch(state, books, asked_to_stop)
+        if self.validate:
+            state = self.validate(state)
+        return state, True
+
+    def _on_bad(self, state: TrainState, before: TrainState | None, books: dict, numbers: Array) -> TrainState:
+        count, first = int(np.sum(state.bad_steps)), int(np.max(state.first_bad))
+        batch = np.asarray(numbers)[..., first % self.per_epoch, :].ravel()[:8].tolist()
+        what = f"the loss or its gradient was not finite at step {first} (samples {batch}, ...)"
+        if self.config.on_bad == "skip":
+            if count > self.config.max_bad:
+                raise DivergedError(f"{what}; {count} updates were dropped, max_bad is {self.config.max_bad}: lower learning_rate")
+            return state
+        if self.config.on_bad == "rollback" and books["rollbacks"] < MAX_ROLLBACKS:
+            assert before is not None
+            books["rollbacks"] += 1
+            books["partial"].clear()
+            return eqx.tree_at(lambda s: s.learning_rate, before, before.learning_rate / 2)
+        raise DivergedError(f"{what}; lower learning_rate, or set on_bad to 'skip' or 'rollback'")
+
+    def _book(self, state: TrainState, books: dict, seconds: float) -> None:
+        keep = [p for p in books["partial"]]
+        means = {name: np.mean([p[name] for p in keep], axis=0).tolist() for name in keep[0]}
+        books["epoch"] += 1
+        record = {"epoch": books["epoch"], "step": int(np.max(state.step)), **means, "seconds": seconds}
+        if self.validate:
+            record["best_validation"] = np.asarray(state.best_metric).tolist()
+        record = json.loads(json.dumps(record, default=float).replace("NaN", "null").replace("Infinity", "null"))
+        books["history"].append(record)
+        books["partial"].clear()
+        if self.folder:
+            with open(self.folder / "metrics.jsonl", "a") as file:
+                file.write(json.dumps(record) + "\n")
+
+    # The books on disk.
+
+    def _identity(self) -> dict[str, Any]:
+        """What must be the same for a resume to be the same run."""
+        config = {k: v for k, v in asdict(self.config).items() if k != "checkpoint_seconds"}
+        leaves = [f"{n}: {v.dtype}{list(v.shape)}" for n, v in
+                  zip(checkpoint.names(self.create_shape.params), jax.tree.leaves(self.create_shape.params), strict=True)]
+        return json.loads(json.dumps({**config, "model": leaves, "samples": self.source.size, "grid": list(self.source.grid.shape)}))
+
+    @property
+    def create_shape(self) -> TrainState:
+        return jax.eval_shape(self.create)
+
+    def _start(self) -> tuple[TrainState, dict[str, Any]]:
+        books: dict[str, Any] = {"epoch": 0, "partial": [], "rollbacks": 0, "history": []}
+        found = checkpoint.load_newest(self.folder / "checkpoints", self.create_shape) if self.folder else None
+        if found is None:
+            if self.folder:
+                write_text(self.folder / "metrics.jsonl", "")
+            return self.replicate(self.create()), books
+        state, info = found
+        for name, value in self._identity().items():
+            if info["identity"].get(name) != value:
+                raise CheckpointError(f"{self.folder} holds a run with another {name} ({_short(info['identity'].get(name))}, not "
+                                      f"{_short(value)}); use another folder, or delete this one")
+        books.update(info["books"])
+        write_text(self.folder / "metrics.jsonl", "".join(json.dumps(r) + "\n" for r in books["history"]))  # pyright: ignore
+        return self.replicate(state), books
+
+    def _save(self, state: TrainState, books: dict[str, Any]) -> None:
+        if self.folder:
+            books = {**books, "partial": [{k: v for k, v in p.items()} for p in books["partial"]]}
+            checkpoint.save(self.folder / "checkpoints", int(np.max(state.step)), state, {"identity": self._identity(), "books": books})
+
+
+def _short(value: Any) -> str:
+    text = str(value)
+    return text if len(text) <= 60 else text[:57] + "..."

@@ -1,0 +1,57 @@
+"""Running the step's text over devices: `shard_map` (the engine) or `pmap` (a thin adapter that agrees with it).
+
+Plain `jit` with a sharded batch gathers the whole batch at every FFT on jax 0.10 and 0.11; `shard_map` does not.
+"""
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any, Literal
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.sharding import Mesh, NamedSharding
+from jax.sharding import PartitionSpec as P
+
+from pdesurr.checks import require
+from pdesurr.train.step import AXIS
+
+Parallel = Literal["shard_map", "pmap"]
+
+
+def check_devices(devices: Sequence[Any], batch_size: int) -> None:
+    require(batch_size % len(devices) == 0, "batch_size", f"a multiple of the {len(devices)} devices", batch_size,
+            f"take {max(1, batch_size // len(devices)) * len(devices)}, or fewer devices")
+
+
+def over_devices(function: Callable, devices: Sequence[Any], batch_specs: tuple[int | None, ...], kind: Parallel = "shard_map",
+                 donate: tuple[int, ...] = ()) -> Callable:
+    """`function(*args)` on every device, compiled: argument i is split along axis `batch_specs[i]`, or replicated if None.
+
+    Results are replicated. `donate` lists arguments whose memory may be reused.
+    """
+    if kind == "pmap":
+        return _over_pmap(function, devices, batch_specs)
+    mesh = Mesh(np.asarray(devices), (AXIS,))
+    specs = tuple(P() if axis is None else P(*(None,) * axis, AXIS) for axis in batch_specs)
+    return jax.jit(jax.shard_map(function, mesh=mesh, in_specs=specs, out_specs=P()), donate_argnums=donate)
+
+
+def _over_pmap(function: Callable, devices: Sequence[Any], batch_specs: tuple[int | None, ...]) -> Callable:
+    n = len(devices)
+    mapped = jax.pmap(function, axis_name=AXIS, in_axes=tuple(None if axis is None else 0 for axis in batch_specs), devices=devices)
+
+    def split(x: Any, axis: int) -> Any:
+        return jax.tree.map(lambda v: jnp.moveaxis(v.reshape(*v.shape[:axis], n, -1, *v.shape[axis + 1 :]), axis, 0), x)
+
+    def run(*args: Any) -> Any:
+        args = tuple(a if axis is None else split(a, axis) for a, axis in zip(args, batch_specs, strict=True))
+        return jax.tree.map(lambda v: v[0], mapped(*args))  # every device holds the same: gradients were averaged
+
+    return run
+
+
+def replicate(tree: Any, devices: Sequence[Any]) -> Any:
+    """The same arrays on every device."""
+    sharding = NamedSharding(Mesh(np.asarray(devices), (AXIS,)), P())
+    return jax.tree.map(partial(jax.device_put, device=sharding), tree)

@@ -1,0 +1,88 @@
+"""One training step and one epoch of them. The same text runs on one device and, inside `shard_map`, on many."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import optax
+from jaxtyping import Array, Int, PyTree
+
+from pdesurr.train.state import TrainState, select
+from pdesurr.types import Metrics, Objective
+
+AXIS = "data"
+
+
+@dataclass(frozen=True, eq=False)
+class Engine:
+    """What a step needs besides the state: the model's static half, the objective, the optimiser and the settings.
+
+    `mean_gradient` averages gradients over devices by itself (what `pmap` needs); otherwise the loss is averaged inside the
+    differentiated function and the transpose does it (what `shard_map` needs). Each is wrong under the other.
+    """
+
+    static: Any
+    objective: Objective
+    optimiser: optax.GradientTransformation
+    ema_decay: float
+    mean_gradient: bool = False
+
+    def loss_and_gradient(self, params: PyTree, batch: Any, key: Any) -> tuple[Array, PyTree]:
+        def loss(p: PyTree) -> Array:
+            if not self.mean_gradient:
+                p = jax.tree.map(lambda leaf: jax.lax.pcast(leaf, AXIS, to="varying"), p)
+            value, _ = self.objective(eqx.combine(p, self.static), batch, key)
+            return value if self.mean_gradient else jax.lax.pmean(value, AXIS)
+
+        value, gradient = jax.value_and_grad(loss)(params)
+        return jax.lax.pmean((value, gradient), AXIS) if self.mean_gradient else (value, gradient)
+
+    def step(self, state: TrainState, batch: Any) -> tuple[TrainState, Metrics]:
+        """One update from this device's share of a batch; dropped, and counted, if the loss or the gradient is not finite."""
+        key, used = jax.random.split(state.key)
+        loss, gradient = self.loss_and_gradient(state.params, batch, used)
+        norm = optax.global_norm(gradient)
+        ok = jnp.isfinite(loss) & jnp.isfinite(norm)
+        with jax.numpy_dtype_promotion("standard"):  # Optax's Adam and schedules need it
+            updates, opt_state = self.optimiser.update(gradient, state.opt_state, state.params)
+        params = jax.tree.map(lambda p, u: p + (state.learning_rate * u).astype(p.dtype), state.params, updates)
+        age = state.step.astype(jnp.float32)
+        decay = jnp.minimum(self.ema_decay, (1 + age) / (10 + age))
+        ema = jax.tree.map(lambda e, p: (decay * e + (1 - decay) * p).astype(p.dtype), state.ema, params)
+        kept = select(ok, (params, opt_state, ema), (state.params, state.opt_state, state.ema))
+        new = TrainState(*kept, state.best, state.best_metric, state.best_step, state.step + 1, key, state.learning_rate,
+                         state.bad_steps + (~ok).astype(jnp.int32), jnp.where(ok | (state.first_bad >= 0), state.first_bad, state.step))
+        return new, {"loss": loss, "gradient_norm": norm}
+
+    def segment(self, state: TrainState, source: Any, numbers: Int[Array, "steps batch"]) -> tuple[TrainState, Metrics]:
+        """Many steps in one `lax.scan`; metrics are means over those whose update was kept."""
+
+        def body(s: TrainState, n: Array) -> tuple[TrainState, Metrics]:
+            s, metrics = self.step(s, source.take(n))
+            good = jnp.isfinite(metrics["loss"]) & jnp.isfinite(metrics["gradient_norm"])
+            return s, {name: jnp.where(good, v, jnp.nan) for name, v in metrics.items()}
+
+        state, metrics = jax.lax.scan(body, state, numbers)
+        return state, {name: jnp.nanmean(v) for name, v in metrics.items()}
+
+
+def validation(static: Any, objective: Objective, split: bool) -> Callable[..., Array]:
+    """`(params, source, numbers (batches, batch)) -> mean objective` over the numbered samples, without a key; `split` says
+    that each device has its own share of them."""
+
+    def run(params: PyTree, source: Any, numbers: Int[Array, "batches batch"]) -> Array:
+        model = eqx.combine(params, static)
+        losses = jax.lax.map(lambda n: objective(model, source.take(n), None)[0], numbers)
+        return jax.lax.pmean(jnp.mean(losses), AXIS) if split else jnp.mean(losses)
+
+    return run
+
+
+def keep_best(state: TrainState, metric: Array) -> TrainState:
+    """The running mean becomes the best if its validation metric is the lowest so far."""
+    better = metric < state.best_metric
+    best, value, step = select(better, (state.ema, metric, state.step), (state.best, state.best_metric, state.best_step))
+    return eqx.tree_at(lambda s: (s.best, s.best_metric, s.best_step), state, (best, value, step), is_leaf=lambda x: x is None)

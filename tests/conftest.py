@@ -1,0 +1,54 @@
+"""Strict by default: four fake devices, no silent promotion of dtype or rank, shapes and types checked at every call."""
+
+import os
+import sys
+from pathlib import Path
+
+# Before jax is imported. Several workers share the machine, so what numpy calls gets one thread each.
+os.environ.setdefault("JAX_NUM_CPU_DEVICES", "4")
+os.environ.setdefault("JAX_PLATFORMS", "cpu")
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+os.environ.setdefault("MPLBACKEND", "Agg")
+
+from jaxtyping import install_import_hook  # noqa: E402
+
+_HOOK = install_import_hook("pdesurr", "beartype.beartype")
+import pdesurr  # noqa: E402, F401  (sets the XLA option that jax 0.10.2 needs)
+
+import jax  # noqa: E402, I001
+import pytest  # noqa: E402
+
+jax.config.update("jax_numpy_dtype_promotion", "strict")
+jax.config.update("jax_numpy_rank_promotion", "raise")
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+@pytest.fixture
+def x64():
+    """float64 in this test only."""
+    with jax.enable_x64(True):
+        yield
+
+
+@pytest.fixture
+def child_env() -> dict[str, str]:
+    """The environment for a child process that must find the package and choose its own XLA flags and devices."""
+    dropped = ("XLA_FLAGS", "JAX_NUM_CPU_DEVICES", "PYTHONWARNINGS")
+    env = {name: value for name, value in os.environ.items() if name not in dropped}
+    env["PYTHONPATH"] = os.pathsep.join(filter(None, [str(ROOT), env.get("PYTHONPATH", "")]))
+    return env
+
+
+@pytest.fixture
+def shared_data() -> Path:
+    """The folder of other people's data files; skips where it is absent."""
+    folder = ROOT.parent / "shared" / "data"
+    if not folder.is_dir():
+        pytest.skip("no ../shared/data beside the repository: nothing of other people's making to read")
+    return folder
+
+
+def pytest_report_header() -> str:
+    """Which versions these results are about."""
+    return f"jax {jax.__version__}, Python {sys.version.split()[0]}, {jax.device_count()} devices"
