@@ -1,19 +1,18 @@
 """pdesurr: surrogates for partial differential equations in JAX.
 
-The front door. Names are imported when they are first used, so that `import pdesurr` costs nothing; what it does do is set
-one XLA option on the version of jax that computes wrong results without it (see `pdesurr._xla`): import it before jax
-computes anything.
+The front door. Names are imported when they are first used, so that `import pdesurr` costs nothing. What it does do is
+set one XLA option on the version of jax that computes wrong results without it (see `pdesurr._xla`): import it before
+jax computes anything.
 """
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from pdesurr._version import __version__ as __version__
 from pdesurr._xla import ensure_correct
 
 ensure_correct()
 del ensure_correct
-
-__version__ = "0.1.0"
 
 _HOME = {
     "Batch": "pdesurr.types",

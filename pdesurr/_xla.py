@@ -4,8 +4,8 @@ Under `jax.jit`, a small matrix product, a broadcast product and a sum over two 
 O(1) errors, silently, in float32 and float64; eager mode and every later version are right (0.11.0, 0.11.1, 0.11.2 and
 0.12 were tried). 0.10.2 is the newest jax for Python 3.11, so it cannot be avoided. The cure is the XLA option that
 chooses which fusions go to the faulty code path, given an empty value. XLA reads `XLA_FLAGS` once, when its backend
-starts, and aborts the process on an option it does not know: so it is set before that, and on the affected versions only.
-Processes started from this one inherit the variable.
+starts, and aborts the process on an option it does not know: so it is set before that, and on the affected versions
+only. Processes started from this one inherit the variable.
 """
 
 import os

@@ -43,6 +43,7 @@ class Model(Protocol):
     def __call__(self, a: Samples, x: Any, *, key: Key | None = None) -> Array: ...
 
 
+@runtime_checkable
 class Objective(Protocol):
     """A number about a model and a batch: `(model, batch, key) -> (loss, metrics)`."""
 

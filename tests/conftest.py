@@ -1,4 +1,4 @@
-"""Strict by default: four fake devices, no silent promotion of dtype or rank, shapes and types checked at every call."""
+"""Strict by default: four fake devices, no silent promotion of dtype or rank, shapes and types always checked."""
 
 import os
 import sys
@@ -13,10 +13,10 @@ os.environ.setdefault("MPLBACKEND", "Agg")
 from jaxtyping import install_import_hook  # noqa: E402
 
 _HOOK = install_import_hook("pdesurr", "beartype.beartype")
-import pdesurr  # noqa: E402, F401  (sets the XLA option that jax 0.10.2 needs)
-
 import jax  # noqa: E402, I001
 import pytest  # noqa: E402
+
+import pdesurr  # noqa: E402, F401  (sets the XLA option that jax 0.10.2 needs)
 
 jax.config.update("jax_numpy_dtype_promotion", "strict")
 jax.config.update("jax_numpy_rank_promotion", "raise")

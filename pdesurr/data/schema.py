@@ -1,11 +1,10 @@
 """What a data file says about itself: fields, grid, times, the map to learn, and where the numbers come from.
 
-`DatasetInfo` is checked when it is made, so one that exists is right. It is stored as canonical JSON; a grid is rebuilt from a
-closed table of axis kinds, never from a name that a file gives.
+`DatasetInfo` is checked when it is made, so one that exists is right. It is stored as canonical JSON; a grid is rebuilt
+from a closed table of axis kinds, never from a name that a file gives.
 """
 
 import dataclasses
-import hashlib
 import json
 import math
 import re
@@ -14,7 +13,9 @@ from typing import Any, Literal, get_args
 
 import numpy as np
 
+from pdesurr._version import __version__
 from pdesurr.checks import UsageError, require
+from pdesurr.data._hash import canonical
 from pdesurr.fields import FourierBasis, Grid, UniformBasis
 
 SCHEMA_VERSION = 1
@@ -36,8 +37,22 @@ AXES: dict[str, Callable[[int, float, float], Any]] = {
 
 NAME = re.compile(r"[A-Za-z][A-Za-z0-9_.-]{0,63}")
 RESERVED = {
-    "dataset_name", "grid_type", "n_spatial_dims", "n_trajectories", "simulation_parameters", "schema_version", "pde",
-    "generator", "seed", "dtype", "description", "content_sha256", "complete", "field_names", "reference_error", "input_mapping",
+    "dataset_name",
+    "grid_type",
+    "n_spatial_dims",
+    "n_trajectories",
+    "simulation_parameters",
+    "schema_version",
+    "pde",
+    "generator",
+    "seed",
+    "dtype",
+    "description",
+    "content_sha256",
+    "complete",
+    "field_names",
+    "reference_error",
+    "input_mapping",
     "output_mapping",
 }
 
@@ -69,11 +84,12 @@ class Field:
 class DatasetInfo:
     """What is known about a data file.
 
-    `pde`: the class name of the equation, or "imported". `parameters`: its numbers. `times`: of the fields that are `in_time`.
-    `input` and `output`: the channels of the map to learn, each (field, index into `times`, or None for a field without time).
-    `units`: of axes ("x", "t") and parameters; a field carries its own. `reference_error`: None where nobody measured it, else
-    a dict with "method" (text) and "figure" (relative error, >= 0). `scalars`: names of the numbers stored per sample.
-    `n` and `sha256` are filled in by the writer and the reader. Raises `UsageError` where something does not fit.
+    `pde`: the class name of the equation, or "imported". `parameters`: its numbers. `times`: of the fields that are
+    `in_time`. `input` and `output`: the channels of the map to learn, each (field, index into `times`, or None for a
+    field without time). `units`: of axes ("x", "t") and parameters; a field carries its own. `reference_error`: None
+    where nobody measured it, else a dict with "method" (text) and "figure" (relative error, >= 0). `scalars`: names of
+    the numbers stored per sample. `n` and `sha256` are filled in by the writer and the reader. Raises `UsageError`
+    where something does not fit.
     """
 
     name: str
@@ -83,10 +99,10 @@ class DatasetInfo:
     input: tuple[Channel, ...]
     output: tuple[Channel, ...]
     parameters: dict[str, Number] = dataclasses.field(default_factory=dict)
-    times: tuple[float, ...] = ()
+    times: tuple[float | int, ...] = ()
     units: dict[str, str] = dataclasses.field(default_factory=dict)
     seed: int | None = None
-    generator: str = ""
+    generator: str = f"pdesurr {__version__}"
     dtype: str = "float32"
     reference_error: dict[str, Any] | None = None
     notes: str = ""
@@ -179,7 +195,12 @@ def _check_numbers(info: DatasetInfo) -> None:
     error = info.reference_error
     if error is None:
         return
-    require(isinstance(error.get("method"), str), "reference_error['method']", "how it was measured, as text", error.get("method"))
+    require(
+        isinstance(error.get("method"), str),
+        "reference_error['method']",
+        "how it was measured, as text",
+        error.get("method"),
+    )
     figure = error.get("figure")
     ok = isinstance(figure, (int, float)) and math.isfinite(figure) and figure >= 0
     require(ok, "reference_error['figure']", "a finite number >= 0", figure)
@@ -209,16 +230,13 @@ def grid_from_json(axes: list[dict[str, Any]]) -> Grid:
     """The grid that `grid_to_json` described; `UsageError` for an unknown kind or a wrong type."""
     bases = []
     for axis in axes:
-        require(set(axis) == {"name", "kind", "n", "lower", "upper"}, "axis", "name, kind, n, lower, upper", sorted(axis))
+        require(
+            set(axis) == {"name", "kind", "n", "lower", "upper"}, "axis", "name, kind, n, lower, upper", sorted(axis)
+        )
         require(axis["kind"] in AXES, "axis kind", f"one of {tuple(AXES)}", axis["kind"])
         require(type(axis["n"]) is int and 2 <= axis["n"] <= 2**31, "axis n", "a number of nodes", axis["n"])
         bases.append(AXES[axis["kind"]](axis["n"], float(axis["lower"]), float(axis["upper"])))
     return Grid(bases, [axis["name"] for axis in axes])
-
-
-def canonical(value: Any) -> str:
-    """JSON with one spelling per value, so that it can be hashed."""
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
 
 
 def to_json(info: DatasetInfo) -> str:
@@ -234,44 +252,17 @@ def from_json(text: str) -> DatasetInfo:
     """The description that `to_json` wrote; `UsageError` (or `ValueError`) for anything else."""
     parts = json.loads(text)
     names = {f.name for f in dataclasses.fields(DatasetInfo)} - {"sha256"}
-    require(isinstance(parts, Mapping) and set(parts) == names, "description", f"the keys {sorted(names)}", sorted(parts))
+    require(
+        isinstance(parts, Mapping) and set(parts) == names, "description", f"the keys {sorted(names)}", sorted(parts)
+    )
     fields = tuple(Field(**field) for field in parts["fields"])
     channels = {key: tuple((name, index) for name, index in parts[key]) for key in ("input", "output")}
     plain = {key: parts[key] for key in names - {"grid", "fields", "input", "output", "times", "scalars"}}
-    return DatasetInfo(grid=grid_from_json(parts["grid"]), fields=fields, times=tuple(parts["times"]),
-                       scalars=tuple(parts["scalars"]), **channels, **plain)
-
-
-# Hashes.
-
-
-class ContentHash:
-    """sha256 of an array's type, shape and values, fed record by record; the same however the records are grouped."""
-
-    def __init__(self, dtype: np.dtype, record_shape: tuple[int, ...]):
-        self.dtype, self.n = np.dtype(dtype).newbyteorder("<"), 0
-        self._hash = hashlib.sha256(f"{self.dtype.str} {tuple(record_shape)};".encode())
-
-    def update(self, records: np.ndarray) -> None:
-        """Take in records `(m, *record_shape)`."""
-        self._hash.update(np.ascontiguousarray(records, self.dtype).data)
-        self.n += len(records)
-
-    def hexdigest(self) -> str:
-        """The hash of what was taken in so far."""
-        whole = self._hash.copy()
-        whole.update(f";{self.n}".encode())
-        return whole.hexdigest()
-
-
-def array_hash(values: np.ndarray) -> str:
-    """`ContentHash` of a whole array; a scalar counts as one record."""
-    values = np.asarray(values)
-    content = ContentHash(values.dtype, values.shape[1:])
-    content.update(np.atleast_1d(values))
-    return content.hexdigest()
-
-
-def content_hash(description: str, hashes: Mapping[str, str]) -> str:
-    """The hash of a file: of its description and of every dataset's hash."""
-    return hashlib.sha256(canonical({"description": description, "datasets": dict(hashes)}).encode()).hexdigest()
+    return DatasetInfo(
+        grid=grid_from_json(parts["grid"]),
+        fields=fields,
+        times=tuple(parts["times"]),
+        scalars=tuple(parts["scalars"]),
+        **channels,
+        **plain,
+    )

@@ -5,7 +5,6 @@ numbers into a batch. Both run inside the compiled epoch; on many devices each t
 """
 
 import abc
-import math
 
 import equinox as eqx
 import jax
@@ -13,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 
-from pdesurr.checks import require
+from pdesurr.checks import UsageError, require
 from pdesurr.fields import Grid
 from pdesurr.pdes import AbstractPDE
 from pdesurr.types import Batch, Key, Samples
@@ -64,31 +63,36 @@ class ArraySource(AbstractSource):
 class PDESource(AbstractSource):
     """Fresh samples without end: every number is a new draw of the prior, solved on the device, never stored.
 
-    Sample `i` depends on `(seed, i)` alone. `size` is what is called an epoch. The equation's fast route must be right for
-    practically every draw: `PDESource.check` tries some first, and raises `UsageError` where it is not.
+    Sample `i` depends on `(seed, i)` alone; `size` is what is called an epoch. Of the equation's reference routes the first is
+    taken that is right for all of `draws` pilot samples in this precision. Raises `UsageError` if none is.
     """
 
     pde: AbstractPDE
     grid: Grid
     size: int = eqx.field(static=True)
     seed: int = eqx.field(static=True)
+    route: str = eqx.field(static=True)
+
+    def __init__(self, pde: AbstractPDE, grid: Grid, size: int, seed: int, draws: int = 128):
+        self.pde, self.grid, self.size, self.seed = pde, grid, size, seed
+        for route in pde.routes:
+            right = jax.vmap(lambda i, route=route: pde.record(sample_key(seed, i), grid, route)[1])
+            if bool(jax.jit(right)(jnp.arange(draws)).all()):
+                self.route = route
+                return
+        raise UsageError(f"{type(pde).__name__}: no reference route is right for all of {draws} samples on {grid.shape} nodes; take "
+                         "more nodes, or store samples with generate, which chooses for each")
 
     def plan(self, key: Key, epoch: Int[Array, ""]) -> Int[Array, " size"]:
         return epoch * self.size + jnp.arange(self.size)
 
     def take(self, numbers: Int[Array, " batch"]) -> Batch:
         def one(i: Array) -> tuple[Array, Array]:
-            fields, _ = self.pde.record(sample_key(self.seed, i), self.grid)
+            fields, _ = self.pde.record(sample_key(self.seed, i), self.grid, self.route)
             return gather(self.pde.input, fields), gather(self.pde.output, fields)
 
         inputs, outputs = jax.vmap(one)(numbers)
         return Batch(Samples(self.grid, inputs), Samples(self.grid, outputs))
-
-    def check(self, draws: int = 256) -> None:
-        """Raise `UsageError` if the fast route is wrong for any of the first `draws` samples."""
-        safe = jax.jit(jax.vmap(lambda i: self.pde.record(sample_key(self.seed, i), self.grid)[1]))(jnp.arange(draws))
-        require(bool(safe.all()), "pde", "an equation whose samples the fast reference route solves on this grid",
-                f"{type(self.pde).__name__} with {draws - int(safe.sum())} of {draws} unsafe", "use generate, which falls back safely")
 
 
 def sample_key(seed: int, number: Int[Array, ""]) -> Key:
@@ -99,9 +103,3 @@ def sample_key(seed: int, number: Int[Array, ""]) -> Key:
 def gather(channels: tuple[tuple[str, int | None], ...], fields: dict[str, Array]) -> Float[Array, "*grid c"]:
     """Named fields `(time, *grid)` or `(*grid,)` of one sample to `(*grid, channel)`."""
     return jnp.stack([fields[name] if time is None else fields[name][time] for name, time in channels], axis=-1)
-
-
-def steps_per_epoch(size: int, batch_size: int) -> int:
-    """Full batches in an epoch; what is left over waits for the next shuffle."""
-    require(isinstance(batch_size, int) and 1 <= batch_size <= size, "batch_size", f"a whole number from 1 to {size}, the samples", batch_size)
-    return math.floor(size / batch_size)

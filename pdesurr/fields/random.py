@@ -7,6 +7,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from pdesurr.checks import require
+from pdesurr.fields.fourier import along
 from pdesurr.fields.grid import Grid
 from pdesurr.types import Key
 
@@ -45,6 +46,12 @@ class GaussianRandomField(eqx.Module):
         if self.zero_mean:
             power[(0,) * self.grid.ndim] = 0.0
         return power
+
+    @property
+    def mean_square(self) -> float:
+        """E u(x)^2, the same at every x."""
+        weights = along(self.grid.bases[-1].multiplicity(half=True), self.grid.ndim - 1, self.grid.ndim)  # pyright: ignore
+        return float(np.sum(self.variances * weights))
 
     def __call__(self, key: Key) -> Float[Array, "*grid 1"]:
         mode = np.stack(np.broadcast_arrays(*self._indices()), axis=-1)

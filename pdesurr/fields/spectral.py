@@ -33,7 +33,7 @@ class SpectralField(AbstractField):
         return self.grid.inverse(jnp.asarray(self._masked(self.hat))) if self.nodal is None else self.nodal
 
     @property
-    def coefficients(self) -> Complex[Array, "*grid_hat"]:
+    def coefficients(self) -> Complex[Array, "*grid_hat"] | Complex[np.ndarray, "*grid_hat"]:
         return self._masked(self.grid.transform(self.nodal)) if self.hat is None else self.hat
 
     def _masked(self, hat):

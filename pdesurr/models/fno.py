@@ -17,17 +17,16 @@ if TYPE_CHECKING:
     from pdesurr.fields import Grid
 
 
-@jax.custom_jvp
+@jax.checkpoint
 def gelu(v: Float[Array, "..."]) -> Float[Array, "..."]:
-    """v Phi(v), Phi the normal distribution function: the exact GELU, not the tanh fit."""
-    return 0.5 * v * (1.0 + lax.erf(v * np.sqrt(0.5).item()))
+    """v Phi(v), Phi the normal distribution function: the exact GELU, not the tanh fit. For the backward pass only `v` is
+    kept: its derivative costs less to compute again than to write and read."""
+    return 0.5 * v * (1.0 + lax.erf(v * 0.5**0.5))
 
 
-@gelu.defjvp
-def _gelu_jvp(primals, tangents):
-    (v,), (dv,) = primals, tangents
-    phi = 0.5 * (1.0 + lax.erf(v * np.sqrt(0.5).item()))
-    return v * phi, dv * (phi + v * jnp.exp(-0.5 * v * v) * (2 * np.pi) ** -0.5)
+def once(v: Float[Array, "..."]) -> Float[Array, "..."]:
+    """`v`, computed once and kept, forward and backward: without it XLA recomputes it, transposed, inside each of its readers."""
+    return lax.optimization_barrier(v)
 
 
 class Pointwise(eqx.Module):
@@ -42,7 +41,7 @@ class Pointwise(eqx.Module):
         self.weight = jax.random.uniform(key_weight, (out_channels, in_channels), minval=-bound, maxval=bound)
         self.bias = jax.random.uniform(key_bias, (out_channels,), minval=-bound, maxval=bound) if use_bias else None
 
-    def __call__(self, v: Float[Array, "in *points"]) -> Float[Array, "out *points"]:
+    def __call__(self, v: Float[Array, "in points"]) -> Float[Array, "out points"]:
         u = lax.dot_general(self.weight.astype(v.dtype), v, (((1,), (0,)), ((), ())))
         return u if self.bias is None else u + _channels(self.bias, u)
 
@@ -67,13 +66,14 @@ class Block(eqx.Module):
             self.mlp = (Pointwise(width, hidden, key=keys[2]), Pointwise(hidden, width, key=keys[3]))
             self.gate = jnp.ones((width,))
 
-    def __call__(self, v: Float[Array, "width batch *grid"], grid: "Grid", padding: float, last: bool) -> Array:
-        u = self.spectral(v, grid, padding=padding, bias=self.bias) + self.bypass(v)
-        u = u if last else gelu(u)
+    def __call__(self, v: Float[Array, "width points"], grid: "Grid", padding: float, last: bool) -> Float[Array, "width points"]:
+        k = self.spectral(v.reshape(v.shape[0], -1, *grid.shape), grid, padding=padding, bias=self.bias)
+        u = once(k.reshape(v.shape) + self.bypass(v))
+        u = u if last else once(gelu(u))
         if self.mlp is None:
             return u
-        u = self.mlp[1](gelu(self.mlp[0](u))) + _channels(self.gate, v) * v
-        return u if last else gelu(u)
+        u = once(self.mlp[1](once(gelu(once(self.mlp[0](u))))) + _channels(self.gate, v) * v)
+        return u if last else once(gelu(u))
 
 
 class FNO(eqx.Module):
@@ -143,7 +143,8 @@ class FNO(eqx.Module):
         v = self._lift(v, grid)
         for i, block in enumerate(self.blocks):
             v = block(v, grid, self.padding, i == len(self.blocks) - 1)
-        return jnp.moveaxis(self.head[1](gelu(self.head[0](v))), 0, -1)
+        u = self.head[1](once(gelu(once(self.head[0](v)))))
+        return jnp.moveaxis(u.reshape(self.out_channels, -1, *grid.shape), 0, -1)
 
     def _grid(self, a: Samples, x: "Grid | None") -> "Grid":
         grid = a.points
@@ -157,7 +158,7 @@ class FNO(eqx.Module):
                 a.values.shape[1:])
         return grid
 
-    def _lift(self, v: Float[Array, "in batch *grid"], grid: "Grid") -> Float[Array, "width batch *grid"]:
+    def _lift(self, v: Float[Array, "in batch *grid"], grid: "Grid") -> Float[Array, "width points"]:
         extra = []
         for i, b in enumerate(grid.bases):
             if self.coordinates is None or self.coordinates[i]:
@@ -165,8 +166,9 @@ class FNO(eqx.Module):
                 x = (b.nodes - b.lower) / b.length if used else np.zeros(b.n)
                 x = x.reshape([-1 if j == i + 2 else 1 for j in range(v.ndim)])
                 extra.append(jnp.broadcast_to(x.astype(v.dtype), (1, *v.shape[1:])))
-        v = self.lifting[0](jnp.concatenate([v, *extra]))
-        return v if len(self.lifting) == 1 else self.lifting[1](gelu(v))
+        v = jnp.concatenate([v, *extra])
+        v = once(self.lifting[0](once(v.reshape(v.shape[0], -1))))
+        return v if len(self.lifting) == 1 else once(self.lifting[1](once(gelu(v))))
 
 
 def _channels(c: Float[Array, " channel"], v: Float[Array, "channel *points"]) -> Array:

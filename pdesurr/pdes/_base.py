@@ -1,15 +1,23 @@
 """What every equation offers, for ONE sample: a prior, the equation's text, a reference solution."""
 
 import abc
-from typing import Any
+from typing import Any, NamedTuple
 
 import equinox as eqx
 import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Array, Bool, Float
 
 from pdesurr.fields import AbstractField, Grid, SpectralField, d
 from pdesurr.solvers import Semilinear
 from pdesurr.types import Key
+
+
+class Setting(NamedTuple):
+    """One way to run a reference solver: a route, the nodes it works on, and its time steps (None: it takes none)."""
+
+    route: str
+    shape: tuple[int, ...]
+    steps: int | None
 
 
 class AbstractPDE(eqx.Module):
@@ -55,13 +63,27 @@ class AbstractPDE(eqx.Module):
     def solve(self, a: Float[Array, "*grid c_in"], grid: Grid) -> Float[Array, "*grid c_out"]:
         """The reference map from one input to its output; jit, vmap and grad safe."""
 
+    @property
     @abc.abstractmethod
-    def record(self, key: Key, grid: Grid) -> tuple[dict[str, Array], Array]:
-        """One stored sample, and whether the fast exact route was safe for it (else `record_slow` is right)."""
+    def routes(self) -> tuple[str, ...]:
+        """The names of the reference solver's routes, fastest first; the last one is always right."""
 
     @abc.abstractmethod
-    def record_slow(self, key: Key, grid: Grid) -> dict[str, Array]:
-        """The same sample by the route that is always right, outside jit."""
+    def record(self, key: Key, grid: Grid, route: str) -> tuple[dict[str, Array], Bool[Array, ""]]:
+        """What is stored of the sample with that key, by one route, and whether that route is right for it."""
+
+    @abc.abstractmethod
+    def refined_record(self, key: Key, grid: Grid) -> dict[str, Array]:
+        """The same sample solved on a finer discretisation and restricted to `grid`: what `record` is certified against."""
+
+
+    @abc.abstractmethod
+    def settings(self, grid: Grid) -> tuple[Setting, ...]:
+        """Cheaper and dearer ways to solve, for a comparison at equal error; none works on more nodes than `grid` has."""
+
+    @abc.abstractmethod
+    def solve_at(self, a: Float[Array, "*grid c_in"], grid: Grid, setting: Setting) -> Float[Array, "*grid c_out"]:
+        """The map from one input to its output, both on `grid`, solved as `setting` says."""
 
 
 class AbstractEvolution(AbstractPDE):
@@ -79,7 +101,7 @@ class AbstractEvolution(AbstractPDE):
 
     def semilinear(self, grid: Grid, dealias: float = 2 / 3) -> Semilinear:
         """The equation on Fourier coefficients `(*grid_hat,)`. The symbol is `linear` applied to unit coefficients."""
-        unit = np.ones(grid.with_shape(*grid.shape).shape[:-1] + (grid.shape[-1] // 2 + 1,), np.complex128)
+        unit = np.ones((*grid.shape[:-1], grid.shape[-1] // 2 + 1), np.complex128)
 
         def nonlinear(u_hat: Any) -> Any:
             return self.nonlinear(SpectralField(grid, hat=u_hat, dealias=dealias)).coefficients  # pyright: ignore

@@ -30,6 +30,8 @@ def over_devices(function: Callable, devices: Sequence[Any], batch_specs: tuple[
 
     Results are replicated. `donate` lists arguments whose memory may be reused.
     """
+    if all(axis is None for axis in batch_specs):  # nothing to split: every device does all of it
+        return jax.jit(function, donate_argnums=donate)
     if kind == "pmap":
         return _over_pmap(function, devices, batch_specs)
     mesh = Mesh(np.asarray(devices), (AXIS,))

@@ -44,7 +44,7 @@ class Engine:
         """One update from this device's share of a batch; dropped, and counted, if the loss or the gradient is not finite."""
         key, used = jax.random.split(state.key)
         loss, gradient = self.loss_and_gradient(state.params, batch, used)
-        norm = optax.global_norm(gradient)
+        norm = optax.tree.norm(gradient)
         ok = jnp.isfinite(loss) & jnp.isfinite(norm)
         with jax.numpy_dtype_promotion("standard"):  # Optax's Adam and schedules need it
             updates, opt_state = self.optimiser.update(gradient, state.opt_state, state.params)

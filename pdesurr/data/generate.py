@@ -1,0 +1,187 @@
+"""A PDE into a data file: in chunks, over all devices, resumable, and the same numbers whatever the chunk or the devices."""
+
+import io
+import math
+import shutil
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any, Literal
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.sharding import Mesh
+from jax.sharding import PartitionSpec as P
+
+from pdesurr import __version__
+from pdesurr._files import read_json, write_bytes, write_json
+from pdesurr._runtime import Stopped, locked, progress, stop_signals
+from pdesurr.checks import DatasetError, DivergedError, require
+from pdesurr.data.schema import DatasetInfo, Field
+from pdesurr.data.sources import sample_key
+from pdesurr.data.store import DatasetWriter
+from pdesurr.fields import Grid
+from pdesurr.pdes import AbstractPDE
+
+Precision = Literal["float64", "float32"]
+GROUP = 16  # samples solved side by side; aligned to sample numbers, so that chunks and devices cannot change a bit
+CERTIFIED = 8  # samples whose error is measured by refinement
+
+
+def generate(pde: AbstractPDE, path: Path | str, *, samples: int, resolution: int, seed: int, first: int = 0, chunk: int = 256,
+             precision: Precision = "float64", devices: Sequence[Any] | None = None, overwrite: bool = False) -> DatasetInfo:
+    """Draw `samples` inputs of the prior on `resolution` nodes an axis, solve each, and write the file `path`.
+
+    Sample `i` of the file is sample `first + i` of the seed: disjoint ranges of one seed are independent sets. Solved in
+    `precision` (float64 needs hardware that has it), stored in float32, with the reference's own error measured on a few
+    samples. A killed call is resumed by the same call: finished chunks wait in `.<name>.parts` beside the file.
+
+    Raises `UsageError` for settings, `DatasetError` if the file exists (without `overwrite`) or cannot be written,
+    `DivergedError` if no route of the reference solver is right for a sample, `Stopped` on SIGTERM or Ctrl-C.
+    """
+    path = Path(path)
+    require(isinstance(samples, int) and samples >= 1, "samples", "a whole number >= 1", samples)
+    require(isinstance(first, int) and first >= 0 and first % GROUP == 0, "first", f"a multiple of {GROUP}", first)
+    require(isinstance(chunk, int) and chunk >= 1, "chunk", "a whole number >= 1", chunk)
+    require(precision in ("float64", "float32"), "precision", "'float64' or 'float32'", precision)
+    if path.exists() and not overwrite:
+        raise DatasetError(f"{path}: exists already; choose another name or say overwrite")
+    devices = list(devices or jax.devices())
+    chunk = math.ceil(chunk / (GROUP * len(devices))) * GROUP * len(devices)
+    parts = path.with_name(f".{path.name}.parts")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with jax.enable_x64(precision == "float64"), locked(parts), stop_signals() as asked_to_stop:
+        grid = pde.grid(resolution)
+        identity = {"pde": type(pde).__name__, **pde.parameters, "resolution": resolution, "seed": seed, "first": first,
+                    "precision": precision, "version": __version__, "jax": jax.__version__}
+        _claim(parts, identity)
+        solve = _Solver(pde, grid, seed, devices)
+        with progress(f"generating {path.name}", samples) as advance:
+            for start in _missing(parts, samples, chunk):
+                if asked_to_stop():
+                    raise Stopped(asked_to_stop() or 0, f"{start} of {samples} samples are kept; continue with the same command")
+                _write_part(parts, start, solve(first + start, min(chunk, _padded(samples - start))))
+                advance(min(samples, start + chunk), "")
+        error = _certify(pde, grid, seed, first, min(samples, CERTIFIED), next(_read_parts(parts, samples)))
+        info = _describe(pde, path, grid, seed, precision, error)
+        with DatasetWriter(path, info, overwrite=overwrite) as writer:
+            for block in _read_parts(parts, samples):
+                writer.append(block)
+    shutil.rmtree(parts)
+    return writer.info
+
+
+class _Solver:
+    """Compiled routes: a whole chunk by the fastest one; groups it is wrong for by the next."""
+
+    def __init__(self, pde: AbstractPDE, grid: Grid, seed: int, devices: Sequence[Any]):
+        self.pde, self.mesh = pde, Mesh(np.asarray(devices), ("data",))
+
+        def groups(route: str, numbers: Any) -> Any:
+            one = lambda i: pde.record(sample_key(seed, i), grid, route)  # noqa: E731
+            return jax.lax.map(jax.vmap(one), numbers)
+
+        self.by_route: list[Callable] = [
+            jax.jit(jax.shard_map(partial(groups, route), mesh=self.mesh, in_specs=P("data"), out_specs=P("data")))
+            for route in pde.routes
+        ]
+
+    def __call__(self, first: int, count: int) -> dict[str, np.ndarray]:
+        """Fields of the samples `first ... first + count - 1`; `count` is a multiple of GROUP."""
+        devices = self.mesh.devices.size
+        numbers = first + np.arange(math.ceil(count / (GROUP * devices)) * GROUP * devices).reshape(-1, GROUP)
+        fields, right = jax.device_get(self.by_route[0](jnp.asarray(numbers)))
+        fields, right = {name: np.array(v) for name, v in fields.items()}, np.array(right)
+        for route in self.by_route[1:]:
+            todo = np.flatnonzero(~right.all(1))
+            if len(todo) == 0:
+                break
+            todo = np.resize(todo, math.ceil(len(todo) / devices) * devices)
+            again, now_right = jax.device_get(route(jnp.asarray(numbers[todo])))
+            better = now_right & ~right[todo]
+            for name, v in again.items():
+                fields[name][todo] = np.where(better.reshape(better.shape + (1,) * (v.ndim - 2)), v, fields[name][todo])
+            right[todo] |= now_right
+        right, numbers = right.ravel()[:count], numbers.ravel()[:count]
+        if not right.all():
+            raise DivergedError(f"{type(self.pde).__name__}({self.pde.parameters}): no route of the reference solver is right for samples "
+                                f"{numbers[~right][:5].tolist()}; take more nodes")
+        return {name: v.reshape(-1, *v.shape[2:])[:count] for name, v in fields.items()}
+
+
+def _padded(count: int) -> int:
+    return math.ceil(count / GROUP) * GROUP
+
+
+def _claim(parts: Path, identity: dict[str, Any]) -> None:
+    """Keep the parts of the same job, drop those of another."""
+    file = parts / "identity.json"
+    try:
+        same = read_json(file) == identity
+    except (OSError, ValueError):
+        same = False
+    if not same:
+        for old in parts.glob("part-*"):
+            old.unlink()
+        write_json(file, identity)
+
+
+def _missing(parts: Path, samples: int, chunk: int) -> Iterator[int]:
+    """The starts of chunks to solve: parts are contiguous from 0, whatever chunk size earlier calls had."""
+    start = sum(len(next(iter(block.values()))) for block in _read_parts(parts, samples))
+    while start < samples:
+        yield start
+        start += chunk
+
+
+def _write_part(parts: Path, start: int, fields: dict[str, np.ndarray]) -> None:
+    buffer = io.BytesIO()
+    np.savez(buffer, allow_pickle=False, **{name: v.astype(np.float32) for name, v in fields.items()})
+    write_bytes(parts / f"part-{start:09d}.npz", buffer.getvalue())
+
+
+def _read_parts(parts: Path, samples: int) -> Iterator[dict[str, np.ndarray]]:
+    """Contiguous sound parts from the first on, cut at `samples`; zip's own checksums find damage."""
+    start = 0
+    while start < samples:
+        try:
+            with np.load(parts / f"part-{start:09d}.npz", allow_pickle=False) as file:
+                block = {name: file[name][: samples - start] for name in file.files}
+        except FileNotFoundError:
+            return
+        except Exception:  # damaged: it is solved again, and so is what follows
+            for later in parts.glob("part-*.npz"):
+                if later.name >= f"part-{start:09d}.npz":
+                    later.unlink()
+            return
+        yield block
+        start += len(next(iter(block.values())))
+
+
+def _certify(pde: AbstractPDE, grid: Grid, seed: int, first: int, count: int, stored: dict[str, np.ndarray]) -> dict[str, Any]:
+    """The stored samples against the same problems solved on a finer discretisation, worst relative L2 of `count`."""
+    worst = 0.0
+    for i in range(count):
+        fine = pde.refined_record(sample_key(seed, jnp.asarray(first + i)), grid)
+        for name, time in pde.output:
+            truth = np.asarray(fine[name] if time is None else fine[name][time], np.float64)
+            ours = stored[name][i] if time is None else stored[name][i][time]
+            worst = max(worst, float(np.linalg.norm(ours - truth) / np.linalg.norm(truth)))
+    method = f"worst relative L2 of {count} stored samples against a solution on twice the nodes by another route"
+    return {"method": method, "figure": worst}
+
+
+def _describe(pde: AbstractPDE, path: Path, grid: Grid, seed: int, precision: str, error: dict[str, Any]) -> DatasetInfo:
+    times = pde.record_times
+    names = dict.fromkeys(name for name, _ in (*pde.input, *pde.output))
+    in_time = {name: time is not None for name, time in (*pde.input, *pde.output)}
+    return DatasetInfo(
+        name=path.stem, pde=type(pde).__name__, grid=grid,
+        fields=tuple(Field(name, unit=pde.units.get(name, "1"), in_time=in_time[name]) for name in names),
+        input=tuple(pde.input), output=tuple(pde.output), parameters=pde.parameters, times=times,
+        units={k: u for k, u in pde.units.items() if k not in names}, seed=seed,
+        generator=f"pdesurr {__version__}, solved in {precision}", reference_error=error,
+    )
+
+

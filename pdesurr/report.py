@@ -1,0 +1,159 @@
+"""The report of a run: `report.md` and its figures, generated from the run's own numbers."""
+
+from pathlib import Path
+from typing import Any
+
+import jax.numpy as jnp
+import numpy as np
+
+from pdesurr import metrics
+from pdesurr._files import write_text
+from pdesurr.data import Dataset
+from pdesurr.surrogates import Surrogate
+
+TRUTH, MODEL = "#222222", "#d1495b"
+SERIES = ("#00798c", "#edae49", "#66a182", "#2e4057")
+
+
+def write_report(folder: Path, results: dict[str, Any], surrogate: Surrogate, test: Dataset, strides: list[int],
+                 errors: dict[str, np.ndarray], history: list[dict[str, Any]]) -> Path:
+    """Figures into `folder/figures`, then `folder/report.md`."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    import matplotlib.pyplot as plt
+
+    plt.rcParams.update({"figure.dpi": 110, "axes.spines.top": False, "axes.spines.right": False, "font.size": 9, "legend.frameon": False})
+    (folder / "figures").mkdir(exist_ok=True)
+    drawings = {"training": lambda: _training(plt, history), "histogram": lambda: _histogram(plt, errors)}
+    if test.grid.ndim == 1:
+        drawings["predictions"] = lambda: _predictions(plt, surrogate, test, strides[0], next(iter(errors.values())))
+        drawings["spectrum"] = lambda: _spectrum(plt, surrogate, test, strides)
+    for name, draw in drawings.items():
+        figure = draw()
+        figure.savefig(folder / "figures" / f"{name}.png", bbox_inches="tight")
+        plt.close(figure)
+    path = folder / "report.md"
+    write_text(path, _text(results, list(drawings)))
+    return path
+
+
+def _predictions(plt: Any, surrogate: Surrogate, test: Dataset, stride: int, errors: np.ndarray) -> Any:
+    order = np.argsort(errors)
+    grid = test.grid.with_shape(test.grid.shape[0] // stride)
+    x = grid.bases[0].nodes
+    figure, axes = plt.subplots(2, 3, figsize=(10, 4.6), sharex=True, height_ratios=(3, 1.2))
+    for column, (label, i) in zip(axes.T, (("best", order[0]), ("median", order[len(order) // 2]), ("worst", order[-1])), strict=True):
+        a, u = test.inputs[i, ::stride], test.outputs[i, ::stride]
+        prediction = np.asarray(surrogate(jnp.asarray(a)))
+        column[0].plot(x, a[:, 0], color="#bbbbbb", lw=0.8, label="input")
+        column[0].plot(x, u[:, 0], color=TRUTH, lw=2, label="truth")
+        column[0].plot(x, prediction[:, 0], color=MODEL, lw=1.2, ls="--", label="surrogate")
+        column[0].set_title(f"{label}: {errors[i]:.2e}")
+        column[1].plot(x, prediction[:, 0] - u[:, 0], color=MODEL, lw=0.8)
+        column[1].set_xlabel("x")
+    axes[0, 0].legend()
+    axes[0, 0].set_ylabel("u")
+    axes[1, 0].set_ylabel("error")
+    return figure
+
+
+def _histogram(plt: Any, errors: dict[str, np.ndarray]) -> Any:
+    figure, axis = plt.subplots(figsize=(5, 3))
+    everything = np.concatenate(list(errors.values()))
+    bins = np.geomspace(everything.min(), everything.max() * 1.001, 30)
+    for colour, (name, values) in zip(SERIES, errors.items(), strict=False):
+        axis.hist(values, bins, histtype="step", lw=1.5, color=colour, label=f"{name} nodes, mean {values.mean():.2e}")
+    axis.set(xscale="log", xlabel="relative L2 error of a test sample", ylabel="samples")
+    axis.legend()
+    return figure
+
+
+def _spectrum(plt: Any, surrogate: Surrogate, test: Dataset, strides: list[int], samples: int = 50) -> Any:
+    figure, axis = plt.subplots(figsize=(5, 3.2))
+    for colour, stride in zip(SERIES, strides, strict=False):
+        grid = test.grid.with_shape(test.grid.shape[0] // stride)
+        pairs = [metrics.error_spectrum(surrogate(jnp.asarray(test.inputs[i, ::stride])), jnp.asarray(test.outputs[i, ::stride]), grid, 16)
+                 for i in range(min(samples, len(test)))]
+        edges = pairs[0][0]
+        middle = np.sqrt(np.maximum(edges[:-1], edges[1] / 2) * edges[1:])
+        error, truth = (np.sqrt(np.mean([np.square(p[i]) for p in pairs], axis=0)) for i in (1, 2))
+        seen = truth > 0
+        if stride == strides[0]:
+            axis.loglog(middle[seen], truth[seen], color=TRUTH, lw=2, label="truth")
+        axis.loglog(middle[error > 0], error[error > 0], "o-", ms=3, color=colour, lw=1.2, label=f"error at {grid.shape[0]} nodes")
+    axis.set(xlabel="wavenumber", ylabel="RMS in band")
+    axis.legend()
+    return figure
+
+
+def _training(plt: Any, history: list[dict[str, Any]]) -> Any:
+    figure, axis = plt.subplots(figsize=(5, 3))
+    epochs = [r["epoch"] for r in history]
+    axis.semilogy(epochs, [r["loss"] for r in history], color=SERIES[0], label="training loss")
+    axis.semilogy(epochs, [r["best_validation"] for r in history], color=MODEL, label="best validation error so far")
+    axis.set(xlabel="epoch", ylabel="relative L2")
+    axis.legend()
+    return figure
+
+
+def seconds(value: float) -> str:
+    """A time with a fitting unit."""
+    for unit, scale in (("s", 1.0), ("ms", 1e-3), ("us", 1e-6)):
+        if value >= scale:
+            return f"{value / scale:.3g} {unit}"
+    return f"{value / 1e-9:.3g} ns"
+
+
+def cost_lines(results: dict[str, Any]) -> list[str]:
+    """Sentences on time per sample, the honest comparison last."""
+    cost = results["cost"]
+    lines = [f"surrogate: {seconds(cost['surrogate_seconds'])} a sample (batch of {cost['batch']}, {cost['nodes'][0]} nodes)",
+             f"reference solver ({cost['reference']}): {seconds(cost['reference_seconds'])} a sample, batched alike"]
+    equal = cost["equal_error"]
+    if equal is None:
+        return [*lines, "no cheaper setting of the solver reaches the surrogate's error"]
+    steps = f", {equal['steps']} steps" if equal["steps"] else ""
+    return [*lines, f"cheapest solver setting at the surrogate's error: {equal['route']} on {equal['nodes'][0]} nodes{steps}: "
+                    f"{seconds(equal['seconds'])} a sample (error {equal['error']:.2e})"]
+
+
+def _text(results: dict[str, Any], figures: list[str]) -> str:
+    rows = "\n".join(f"| {k} | {e['mean']:.3e} | {e['median']:.3e} | {e['p95']:.3e} | {e['max']:.3e} |" for k, e in results["errors"].items())
+    reference = results["reference_error"]
+    faster = results["cost"]["equal_error"]
+    ratio = faster["seconds"] / results["cost"]["surrogate_seconds"] if faster else None
+    verdict = "" if ratio is None else (
+        f"At equal error the solver takes {ratio:.2g} times the surrogate's time"
+        + (": for plain forward evaluation of this equation, use the solver. " if ratio < 1 else ". ")
+        + "What the surrogate adds is the same call, with gradients, for equations whose solver is not this cheap."
+    )
+    pictures = {"predictions": "Predictions against truth: best, median and worst test sample", "histogram": "Errors of the test samples",
+                "spectrum": "Error by wavenumber", "training": "Training"}
+    shown = "\n\n".join(f"## {pictures[f]}\n\n![{pictures[f]}](figures/{f}.png)" for f in ("predictions", "histogram", "spectrum", "training")
+                        if f in figures)
+    return f"""# Run report: {results['config']['preset']}
+
+| resolution | mean | median | 95 % | max |
+| --- | --- | --- | --- | --- |
+{rows}
+
+Relative L2 error on {results['config']['test']} test samples. The reference solutions' own error: {reference['figure']:.1e} ({reference['method']}).
+The weights were chosen on {results['config']['validation']} validation samples (best: {results['best_validation']:.3e}); test samples were used once.
+
+## Time
+
+{chr(10).join('- ' + line for line in cost_lines(results))}
+
+{verdict}
+
+Training took {seconds(results['training_seconds'])} on {results['environment']['device']}; {results['parameters']} real weights, seed {results['seed']}.
+
+{shown}
+
+## To repeat this
+
+    {results['command']}
+
+Settings: `config.json`. Numbers: `results.json`. Curve: `metrics.jsonl`. Surrogate: `bundle/`. Versions: {', '.join(f'{k} {v}' for k, v in results['environment'].items() if k in ('pdesurr', 'python', 'jax', 'equinox', 'optax'))}.
+"""

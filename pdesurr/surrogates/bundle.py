@@ -1,0 +1,179 @@
+"""A surrogate as a folder: `config.json`, `model.safetensors`, `spec.json`, `README.md`, `SHA256SUMS`. No pickle; no name in a
+file is ever imported: classes come from a closed table."""
+
+import json
+import math
+import struct
+from pathlib import Path
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from pdesurr import __version__
+from pdesurr._files import check_manifest, new_folder, read_json, write_json, write_text
+from pdesurr.checks import BundleError, PdesurrError
+from pdesurr.data.scaling import ChannelScaler, Scaled
+from pdesurr.models import FNO
+from pdesurr.surrogates import spec as specs
+from pdesurr.surrogates.card import card
+from pdesurr.surrogates.surrogate import Surrogate
+
+CONFIG_VERSION = 1
+MODELS = {"FNO": FNO}  # what a bundle may hold
+FILES = ("README.md", "config.json", "model.safetensors", "spec.json")
+
+
+def save_surrogate(surrogate: Surrogate, path: Path | str, *, overwrite: bool = False) -> Path:
+    """Write the bundle folder `path`, whole or not at all. Raises `BundleError` if it exists (without `overwrite`) or if a
+    weight is not finite."""
+    from safetensors.numpy import save_file
+
+    path, model = Path(path), surrogate.model
+    name = type(model.model).__name__
+    if MODELS.get(name) is not type(model.model):
+        raise BundleError(f"{path}: cannot save a {name}; bundles hold {', '.join(MODELS)}")
+    arrays = {n: np.asarray(v, order="C") for n, v in _named_arrays(model.model).items()}
+    for n, v in arrays.items():
+        if not np.isfinite(v).all():
+            raise BundleError(f"{path}: weight {n} is not finite; the training diverged, nothing was written")
+    config = {"config_version": CONFIG_VERSION, "pdesurr": __version__, "class": name, "arguments": model.model.arguments,
+              "input_scaler": _scaler_json(model.input), "output_scaler": _scaler_json(model.output)}
+    try:
+        with new_folder(path, overwrite) as folder:
+            write_json(folder / "config.json", config)
+            write_text(folder / "spec.json", specs.to_json(surrogate.spec) + "\n")
+            write_text(folder / "README.md", card(surrogate.spec, name, model.model.arguments, sum(v.size for v in arrays.values())))
+            save_file(arrays, folder / "model.safetensors")
+    except FileExistsError:
+        raise BundleError(f"{path}: exists already; choose another name or say overwrite") from None
+    except OSError as error:
+        raise BundleError(f"{path}: could not be written ({error}); free disk space or choose another folder") from error
+    return path
+
+
+def load_surrogate(path: Path | str) -> Surrogate:
+    """Read a bundle folder. Every file is checked against its sha256, every tensor against the model's shapes and types.
+
+    Raises `BundleError`, one line naming the file and what is wrong; nothing in a bundle is executed.
+    """
+    path = Path(path)
+    if not path.is_dir():
+        raise BundleError(f"{path}: {'is a file, not a bundle folder' if path.exists() else 'no such bundle folder'}")
+    try:
+        wrong = check_manifest(path) or _odd_files(path)
+        if wrong is not None:
+            raise BundleError(f"{path}: {wrong}; get the bundle again from its source")
+        model = _load_model(path)
+        spec = specs.from_json(_read(path / "spec.json"))
+        if (len(spec.input), len(spec.output)) != (len(model.input.mean), len(model.output.mean)):
+            raise BundleError(f"{path}/spec.json: {len(spec.input)} input and {len(spec.output)} output channels, the model has "
+                              f"{len(model.input.mean)} and {len(model.output.mean)}")
+        return Surrogate(model, spec)
+    except BundleError:
+        raise
+    except Exception as error:  # whatever a hostile file provokes ends here, as one line
+        raise BundleError(f"{path}: not a sound bundle ({_one_line(error)}); get it again from its source") from error
+
+
+def _odd_files(path: Path) -> str | None:
+    present = {f.name for f in path.iterdir()}
+    wanted = {*FILES, "SHA256SUMS"}
+    return None if present == wanted else f"expected the files {', '.join(sorted(wanted))}, found {', '.join(sorted(present))}"
+
+
+def _read(file: Path) -> Any:
+    try:
+        return read_json(file)
+    except ValueError as error:
+        raise BundleError(f"{file}: {_one_line(error)}") from error
+
+
+def _load_model(path: Path) -> Scaled:
+    from safetensors.numpy import load_file
+
+    config = _read(path / "config.json")
+    keys = {"config_version", "pdesurr", "class", "arguments", "input_scaler", "output_scaler"}
+    if not isinstance(config, dict) or set(config) != keys or config["config_version"] != CONFIG_VERSION:
+        raise BundleError(f"{path}/config.json: expected the keys {', '.join(sorted(keys))} of version {CONFIG_VERSION}")
+    if config["class"] not in MODELS:
+        raise BundleError(f"{path}/config.json: unknown model class {str(config['class'])[:60]!r}; known are {', '.join(MODELS)}")
+    try:
+        skeleton = eqx.filter_eval_shape(lambda key: MODELS[config["class"]](**_tuples(config["arguments"]), key=key), jax.random.key(0))
+    except (PdesurrError, TypeError, ValueError) as error:
+        raise BundleError(f"{path}/config.json: arguments: {_one_line(error)}") from error
+    wanted = _named_arrays(skeleton)
+    _check_header(path / "model.safetensors", wanted)
+    arrays = load_file(path / "model.safetensors")
+    for name, array in arrays.items():
+        if not np.isfinite(array).all():
+            raise BundleError(f"{path}/model.safetensors: {name} holds NaN or infinity")
+    leaves = [jnp.asarray(arrays[name]) for name in wanted]
+    params, static = eqx.partition(skeleton, lambda x: isinstance(x, jax.ShapeDtypeStruct))
+    model = eqx.combine(jax.tree.unflatten(jax.tree.structure(params), leaves), static)
+    return Scaled(model, _scaler(config["input_scaler"]), _scaler(config["output_scaler"]))
+
+
+def _check_header(file: Path, wanted: dict[str, Any], limit: int = 1 << 22) -> None:
+    """Names, shapes and types before any weight is read; safetensors itself accepts duplicate names."""
+    with open(file, "rb") as handle:
+        head = handle.read(8)
+        length = struct.unpack("<Q", head)[0] if len(head) == 8 else 0
+        if not 2 <= length <= min(limit, file.stat().st_size):
+            raise BundleError(f"{file}: not a safetensors file")
+        text = handle.read(length)
+
+    def pairs(items: list[tuple[str, Any]]) -> dict[str, Any]:
+        if len({k for k, _ in items}) != len(items):
+            raise BundleError(f"{file}: duplicate names in its header")
+        return dict(items)
+
+    try:
+        header = json.loads(text, object_pairs_hook=pairs)
+    except ValueError:
+        raise BundleError(f"{file}: not a safetensors file (its header is not JSON)") from None
+    header.pop("__metadata__", None)
+    if set(header) != set(wanted):
+        raise BundleError(f"{file}: tensor {sorted(set(header) ^ set(wanted))[0]!r} is in the file or in the model, not in both")
+    for name, leaf in wanted.items():
+        shape = header[name].get("shape")
+        if list(leaf.shape) != shape or header[name].get("dtype") != "F32":
+            raise BundleError(f"{file}: {name} is {header[name].get('dtype')}{shape}, the model's is F32{list(leaf.shape)}")
+
+
+def _named_arrays(model: Any) -> dict[str, Any]:
+    arrays = eqx.filter(model, lambda x: eqx.is_inexact_array(x) or isinstance(x, jax.ShapeDtypeStruct))
+    return {jax.tree_util.keystr(path).lstrip("."): leaf for path, leaf in jax.tree_util.tree_flatten_with_path(arrays)[0]}
+
+
+def _tuples(arguments: dict[str, Any]) -> dict[str, Any]:
+    """JSON lists back to tuples; only plain numbers, texts, booleans, None and lists of them may come."""
+    def plain(v: Any) -> bool:
+        return v is None or isinstance(v, (bool, int, str)) or (isinstance(v, float) and math.isfinite(v))
+
+    if not isinstance(arguments, dict) or "key" in arguments:
+        raise BundleError("config.json: arguments: expected a table without 'key'")
+    for name, value in arguments.items():
+        if not (plain(value) or (isinstance(value, list) and len(value) <= 16 and all(map(plain, value)))):
+            raise BundleError(f"config.json: argument {name!r} is not a number, text, boolean or short list of them")
+        sizes = [v for v in (value if isinstance(value, list) else [value]) if isinstance(v, (int, float))]
+        if any(abs(v) > 1 << 20 for v in sizes):
+            raise BundleError(f"config.json: argument {name!r} is beyond any real model: {value}")
+    return {k: tuple(v) if isinstance(v, list) else v for k, v in arguments.items()}
+
+
+def _scaler_json(scaler: ChannelScaler) -> dict[str, list[float]]:
+    return {"mean": list(scaler.mean), "std": list(scaler.std)}
+
+
+def _scaler(parts: dict[str, list[float]]) -> ChannelScaler:
+    numbers = {k: tuple(float(v) for v in parts[k]) for k in ("mean", "std")}
+    if not all(math.isfinite(v) for row in numbers.values() for v in row):
+        raise BundleError("config.json: a scaler is not finite")
+    return ChannelScaler(**numbers)
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split())[:200] or type(error).__name__

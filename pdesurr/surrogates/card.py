@@ -1,0 +1,59 @@
+"""The card of a bundle: what a person reads before using it, generated from the spec."""
+
+from typing import Any
+
+from pdesurr.surrogates.spec import Channel, Spec
+
+
+def card(spec: Spec, model: str, arguments: dict[str, Any], weights: int) -> str:
+    """Markdown with the front matter that model hubs read."""
+    rows = "\n".join(f"| {k} | {e['mean']:.3e} | {e['median']:.3e} | {e['p95']:.3e} | {e['max']:.3e} | {int(e['samples'])} |"
+                     for k, e in spec.errors.items())
+    axes = ", ".join(f"{name} in [{b.lower:g}, {b.upper:g}] ({'periodic' if b.periodic else 'walls'}, {b.n} nodes)"
+                     for name, b in zip(spec.grid.names, spec.grid.bases, strict=True))
+    reference = f"{spec.reference_error:.1e}" if spec.reference_error is not None else "not measured"
+    return f"""---
+license: {spec.licence.lower()}
+library_name: pdesurr
+tags: [physics, pde, jax]
+---
+# {spec.pde} surrogate ({model})
+
+Maps {_channels(spec.input)} to {_channels(spec.output)} on {axes}.
+
+- Equation: {spec.pde}{_table(spec.parameters)}
+- Model: {model}{_table(arguments)}; {weights} real weights, float32
+- Training data: {_table(spec.data).strip(' ()')}; relative error of the reference solutions: {reference}
+- Training: {_table(spec.training).strip(' ()')}
+
+## Error on test data (relative L2)
+
+| resolution | mean | median | 95 % | max | samples |
+| --- | --- | --- | --- | --- | --- |
+{rows}
+
+## Valid range
+
+{_ranges(spec.input)}
+L2 norm of an input in training: {spec.norms[0]:.4g} to {spec.norms[1]:.4g}. `predict` warns outside these ranges; the errors above do not
+hold there. In an optimisation loop check the optimum with the reference solver: a search drifts to where a surrogate is wrong.
+
+## Use
+
+    from pdesurr import load_surrogate
+    surrogate = load_surrogate("path/to/this/folder")
+    u = surrogate.predict(a)  # (*grid, {len(spec.input)}) or (batch, *grid, {len(spec.input)})
+"""
+
+
+def _channels(channels: tuple[Channel, ...]) -> str:
+    return ", ".join(f"{c.name}{'' if c.time is None else f'(t = {c.time:g})'} [{c.unit}]" for c in channels)
+
+
+def _ranges(channels: tuple[Channel, ...]) -> str:
+    return "\n".join(f"- {c.name}: values in [{c.lower:.4g}, {c.upper:.4g}]" for c in channels)
+
+
+def _table(values: dict[str, Any]) -> str:
+    text = ", ".join(f"{k} = {v:g}" if isinstance(v, float) else f"{k} = {v}" for k, v in values.items())
+    return f" ({text})" if text else ""

@@ -1,0 +1,102 @@
+"""The trained artefact: a model that knows its equation, its units, its valid range and its own error."""
+
+import warnings
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+from pdesurr import metrics
+from pdesurr.checks import UsageError, require
+from pdesurr.data.scaling import Scaled
+from pdesurr.data.sources import gather, sample_key
+from pdesurr.fields import Grid
+from pdesurr.pdes import AbstractPDE
+from pdesurr.surrogates.spec import Spec
+from pdesurr.types import Samples, apply
+
+
+class RangeWarning(UserWarning):
+    """An input or a resolution outside what the surrogate was trained and tested on."""
+
+
+class Surrogate(eqx.Module):
+    """`u = surrogate(a)`: inputs in physical units to outputs in physical units, on the grid of the input's shape.
+
+    A pytree: `jax.jit`, `jax.grad` and `jax.vmap` go through it. `spec` says what it is valid for. Make one with `fit`, get one
+    with `load_surrogate`.
+    """
+
+    model: Scaled
+    spec: Spec = eqx.field(static=True)
+
+    def __call__(self, a: Float[Array, "*grid c_in"]) -> Float[Array, "*grid c_out"]:
+        """One sample, or a batch with one leading axis, without looking at the values: for use inside jit, grad and vmap.
+
+        Raises `UsageError` for a wrong number of axes or channels, or a resolution that cannot hold the model's modes.
+        """
+        grid = self.grid_of(a.shape)
+        if a.ndim == grid.ndim + 1:
+            return self.model(Samples(grid, a), grid)
+        return apply(self.model, Samples(grid, a), grid)
+
+    def predict(self, a: Float[Array, "*grid c_in"] | np.ndarray) -> Float[Array, "*grid c_out"]:
+        """The same with the values checked: raises `UsageError` for NaN or infinity, warns (`RangeWarning`) outside the trained
+        range. Outside jit only; inside, call the surrogate."""
+        if isinstance(a, jax.core.Tracer):
+            raise UsageError("predict checks values, which jit and grad hide; call surrogate(a) there")
+        grid = self.grid_of(np.shape(a))
+        values = jnp.asarray(a, jnp.float32)
+        require(bool(jnp.all(jnp.isfinite(values))), "input", "finite values", "NaN or infinity", "repair or drop those samples")
+        for warning in self.range_warnings(values, grid):
+            warnings.warn(warning, RangeWarning, stacklevel=2)
+        return self(values)
+
+    def grid_of(self, shape: tuple[int, ...]) -> Grid:
+        """The grid that an input of that shape lives on: the training box at the input's own resolution."""
+        d, channels = self.spec.grid.ndim, len(self.spec.input)
+        names = ", ".join(c.name for c in self.spec.input)
+        fits = len(shape) in (d + 1, d + 2) and shape[-1] == channels
+        require(fits, "input", f"shape ({', '.join(self.spec.grid.names)}, {channels}) or the same behind one batch axis; "
+                f"{'the channel is' if channels == 1 else 'channels are'} {names}", tuple(shape),
+                "add the channel axis with a[..., None]" if channels == 1 and len(shape) in (d, d + 1) else "")
+        return self.spec.grid.with_shape(*shape[-d - 1 : -1])
+
+    def range_warnings(self, a: Float[Array, "..."], grid: Grid) -> list[str]:
+        """Sentences about what lies outside the trained range: values, norm, resolution."""
+        found = []
+        for i, channel in enumerate(self.spec.input):
+            low, high = float(jnp.min(a[..., i])), float(jnp.max(a[..., i]))
+            margin = 1e-6 * (channel.upper - channel.lower)
+            if low < channel.lower - margin or high > channel.upper + margin:
+                found.append(f"input {channel.name} has values in [{low:.4g}, {high:.4g}], training saw [{channel.lower:.4g}, "
+                             f"{channel.upper:.4g}]: the stated error does not hold there")
+        batch = a if a.ndim == grid.ndim + 2 else a[None]
+        norms = jax.vmap(lambda v: jnp.sqrt(jnp.sum(grid.norm(v) ** 2)))(batch)
+        low, high = float(jnp.min(norms)), float(jnp.max(norms))
+        if low < self.spec.norms[0] * (1 - 1e-3) or high > self.spec.norms[1] * (1 + 1e-3):
+            found.append(f"input norms are in [{low:.4g}, {high:.4g}], training saw [{self.spec.norms[0]:.4g}, {self.spec.norms[1]:.4g}]")
+        tested = self.spec.resolutions
+        if tested and grid.shape not in tested:
+            found.append(f"resolution {grid.shape} was not tested; tested were {', '.join(map(str, tested))}")
+        return found
+
+    def error_estimate(self, shape: tuple[int, ...] | None = None) -> dict[str, float] | None:
+        """The relative L2 error measured on test data at (or nearest to) a resolution: mean, median, p95, max; None if untested."""
+        return self.spec.error_at(shape or self.spec.grid.shape)
+
+    def check_against_solver(self, pde: AbstractPDE, *, samples: int = 16, seed: int, route: str | None = None) -> Float[np.ndarray, " samples"]:
+        """Relative L2 errors on fresh draws of the equation's prior, solved by its reference solver."""
+        require(type(pde).__name__ == self.spec.pde, "pde", f"the equation it was trained for, {self.spec.pde}", type(pde).__name__)
+        grid = self.spec.grid
+
+        def one(i: Array) -> Array:
+            fields, ok = pde.record(sample_key(seed, i), grid, route or pde.routes[-2])
+            u = self(gather(pde.input, fields))
+            return jnp.where(ok, metrics.relative_l2(u, gather(pde.output, fields), grid), jnp.nan)
+
+        errors = np.asarray(jax.jit(lambda n: jax.lax.map(one, n))(jnp.arange(samples)))
+        require(bool(np.isfinite(errors).all()), "route", "one that is right for every sample", route, f"try {pde.routes[-1]!r}")
+        return errors

@@ -1,0 +1,134 @@
+"""What every model must show."""
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from cases import MODELS
+
+from pdesurr.data.scaling import ChannelScaler, Scaled
+from pdesurr.data.sources import ArraySource
+from pdesurr.objectives import relative_l2
+from pdesurr.surrogates import Channel, Spec, Surrogate, load_surrogate, save_surrogate
+from pdesurr.train import TrainConfig, fit
+from pdesurr.types import Batch, Samples, apply
+
+CASES = pytest.mark.parametrize("case", MODELS.values(), ids=MODELS)
+KEY = jax.random.key(0)
+
+
+def inputs(case, n=4, grid=None):
+    grid = grid or case.grid
+    return jax.random.normal(jax.random.key(7), (n, *grid.shape, case.channels[0]))
+
+
+def outputs(case, n=4):
+    return jax.random.normal(jax.random.key(8), (n, *case.grid.shape, case.channels[1]))
+
+
+@CASES
+def test_shape_and_dtype(case):
+    model = case.make(KEY)
+    u = model(Samples(case.grid, inputs(case)[0]), case.grid)
+    assert u.shape == (*case.grid.shape, case.channels[1]) and u.dtype == jnp.float32
+
+
+@CASES
+def test_jit_is_eager(case):
+    model, a = case.make(KEY), inputs(case)[0]
+    eager = model(Samples(case.grid, a), case.grid)
+    np.testing.assert_allclose(eqx.filter_jit(model)(Samples(case.grid, a), case.grid), eager, rtol=1e-4, atol=1e-5)
+
+
+@CASES
+def test_vmap_is_a_loop_and_so_is_apply(case):
+    model, a = case.make(KEY), inputs(case)
+    loop = jnp.stack([model(Samples(case.grid, v), case.grid) for v in a])
+    mapped = jax.vmap(lambda v: model(Samples(case.grid, v), case.grid))(a)
+    np.testing.assert_allclose(mapped, loop, rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(apply(model, Samples(case.grid, a), case.grid), loop, rtol=1e-4, atol=1e-5)
+
+
+@CASES
+def test_gradient_is_finite_and_reaches_every_leaf(case):
+    model = case.make(KEY)
+    batch = Batch(Samples(case.grid, inputs(case)), Samples(case.grid, outputs(case)))
+    gradient = eqx.filter_jit(eqx.filter_grad(lambda m: relative_l2(m, batch, None)[0]))(model)
+    for path, leaf in jax.tree_util.tree_flatten_with_path(gradient)[0]:
+        assert bool(jnp.all(jnp.isfinite(leaf))) and bool(jnp.any(leaf != 0)), jax.tree_util.keystr(path)
+
+
+@CASES
+def test_gradient_is_the_finite_difference(case, x64):
+    params, static = eqx.partition(case.make(KEY), eqx.is_inexact_array)
+    params = jax.tree.map(lambda v: v.astype(jnp.float64), params)
+    batch = Batch(Samples(case.grid, inputs(case).astype(jnp.float64)), Samples(case.grid, outputs(case).astype(jnp.float64)))
+    loss = jax.jit(lambda p: relative_l2(eqx.combine(p, static), batch, None)[0])
+    keys = jax.random.split(KEY, len(jax.tree.leaves(params)))
+    direction = jax.tree.unflatten(jax.tree.structure(params), [jax.random.normal(k, v.shape, v.dtype) for k, v in
+                                                                zip(keys, jax.tree.leaves(params), strict=True)])
+    shifted = lambda h: loss(jax.tree.map(lambda p, d: p + h * d, params, direction))  # noqa: E731
+    slope = sum(jnp.vdot(g, d) for g, d in zip(jax.tree.leaves(jax.grad(loss)(params)), jax.tree.leaves(direction), strict=True))
+    np.testing.assert_allclose(slope, (shifted(1e-5) - shifted(-1e-5)) / 2e-5, rtol=1e-6)
+
+
+@CASES
+def test_no_second_compilation(case):
+    compiled = []
+
+    @eqx.filter_jit
+    def call(model, a):
+        compiled.append(1)
+        return model(Samples(case.grid, a), case.grid)
+
+    call(case.make(KEY), inputs(case)[0])
+    call(case.make(jax.random.key(1)), inputs(case)[1])
+    assert len(compiled) == 1
+
+
+@CASES
+def test_save_and_load_are_bit_equal(case, tmp_path):
+    scaler = [ChannelScaler((0.1,) * c, (1.5,) * c) for c in case.channels]
+    channels = [tuple(Channel(f"{side}{i}", None, "1", -5.0, 5.0) for i in range(c)) for side, c in zip("au", case.channels, strict=True)]
+    spec = Spec("imported", {}, case.grid, channels[0], channels[1], (0.0, 100.0), {}, {}, {})
+    surrogate = Surrogate(Scaled(case.make(KEY), *scaler), spec)
+    loaded = load_surrogate(save_surrogate(surrogate, tmp_path / "bundle"))
+    assert loaded.spec == spec
+    a = inputs(case)
+    assert np.array_equal(loaded(a), surrogate(a))
+    assert jax.tree.structure(loaded) == jax.tree.structure(surrogate)
+
+
+@CASES
+def test_sharded_is_single(case):
+    source = ArraySource(inputs(case, 16), outputs(case, 16), case.grid)
+    config = TrainConfig(epochs=2, batch_size=8)
+    one, four = (fit(case.make(KEY), source, relative_l2, config, devices=jax.devices()[:k]) for k in (1, 4))
+    for a, b in zip(jax.tree.leaves(one.state.params), jax.tree.leaves(four.state.params), strict=True):
+        np.testing.assert_allclose(a, b, atol=2e-5)
+
+
+@CASES
+def test_fits_one_batch(case):
+    """It can learn: a linear map of four samples, to a tenth of the error it starts with."""
+    a = inputs(case)
+    u = jnp.repeat(jnp.mean(a, -1, keepdims=True), case.channels[1], -1) * 2
+    source = ArraySource(a, u, case.grid)
+    config = TrainConfig(epochs=150, batch_size=4, learning_rate=1e-2, weight_decay=0.0)
+    history = fit(case.make(KEY), source, relative_l2, config, devices=jax.devices()[:1]).history
+    assert history[-1]["loss"] < 0.15 * history[0]["loss"], (history[0], history[-1])
+
+
+@CASES
+def test_resolution_change(case):
+    """An operator gives the same function at another resolution, for input both grids resolve."""
+    if not case.operator:
+        assert not all(b.periodic for b in case.grid.bases)
+        return
+    coarse = case.grid.with_shape(*(4 * n for n in case.grid.shape))
+    fine = case.grid.with_shape(*(8 * n for n in case.grid.shape))
+    a = case.grid.with_shape(*(n // 2 for n in case.grid.shape)).resample(inputs(case)[0][::2], *coarse.shape)
+    model = case.make(KEY)
+    u, u_fine = model(Samples(coarse, a), coarse), model(Samples(fine, coarse.resample(a, *fine.shape)), fine)
+    np.testing.assert_allclose(coarse.resample(u, *fine.shape), u_fine, atol=1e-4)
