@@ -7,13 +7,13 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 _HOME = {
-    "Dataset": "reader",
+    "Dataset": "dataset",
     "DatasetInfo": "schema",
     "DatasetWriter": "store",
     "Field": "schema",
     "PrecisionWarning": "reader",
     "dataset_hash": "reader",
-    "generate": "generate",
+    "generate": "generation",
     "import_arrays": "foreign",
     "inspect_file": "inspect",
     "open_dataset": "reader",
@@ -39,10 +39,11 @@ __all__ = [  # noqa: F822  (the names come from __getattr__)
 ]
 
 if TYPE_CHECKING:
+    from pdesurr.data.dataset import Dataset
     from pdesurr.data.foreign import import_arrays
-    from pdesurr.data.generate import generate
+    from pdesurr.data.generation import generate
     from pdesurr.data.inspect import inspect_file
-    from pdesurr.data.reader import Dataset, PrecisionWarning, dataset_hash, open_dataset, read_field, read_info
+    from pdesurr.data.reader import PrecisionWarning, dataset_hash, open_dataset, read_field, read_info
     from pdesurr.data.schema import DatasetInfo, Field
     from pdesurr.data.store import DatasetWriter, write_dataset
 

@@ -6,6 +6,7 @@ and its storage is checked before its values are asked for.
 """
 
 import math
+import mmap
 import os
 import string
 from collections.abc import Iterator
@@ -24,6 +25,8 @@ LONGEST_MESSAGE = 600
 KNOWN_FILTERS = {1, 2, 3, 4, 5, 6, 32000}
 LARGEST_RATIO = 1000  # declared over stored bytes; deflate cannot honestly do more
 LARGEST_CHUNK = 1024 * MIB
+ALWAYS_SCANNED = 256 * MIB
+HEAP, HEAP_HEADER, OBJECT_HEADER = b"GCOL\x01", 16, 16
 
 PRINTABLE = set(string.printable) - set("\t\n\r\x0b\x0c")
 
@@ -73,13 +76,40 @@ def check_is_a_file(path: Any) -> Path:
     return file
 
 
+def check_heaps(file: Path) -> None:
+    """Refuse a file on which libhdf5 would loop for ever.
+
+    Text of any length and the sources of virtual datasets lie in "global heaps": lists of objects, each with its size.
+    The library walks them by those sizes, without end where one is zero. Such a list is found by its signature,
+    wherever it is.
+    """
+    with file.open("rb") as stream, mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as data:
+        start = data.find(HEAP)
+        while start >= 0:
+            end = start + int.from_bytes(data[start + 8 : start + 16], "little")
+            here = start + HEAP_HEADER
+            while (
+                end <= len(data) and here + OBJECT_HEADER <= end
+            ):  # one longer than the file is noticed by the library
+                free = data[here : here + 2] == b"\0\0"
+                size = int.from_bytes(data[here + 8 : here + 16], "little")
+                step = size if free else OBJECT_HEADER + (size + 7) // 8 * 8
+                if not 0 < step <= end - here:
+                    raise refuse(file, "", "its heap of texts is damaged", "fetch or generate it again")
+                here += step
+            start = data.find(HEAP, start + 1)
+
+
 @contextmanager
-def open_hdf5(path: Any) -> Iterator[h5py.File]:
-    """The file, open for reading inside a `boundary`."""
+def open_hdf5(path: Any, *, scan: bool = True) -> Iterator[h5py.File]:
+    """The file, open for reading inside a `boundary`. `scan` searches all of it for heaps that would hang the
+    library."""
     with boundary(path):
         file = check_is_a_file(path)
         if not h5py.is_hdf5(file):
             raise refuse(path, "", "is not an HDF5 file", "give a file that pdesurr, h5py or MATLAB (v7.3) wrote")
+        if scan or file.stat().st_size <= ALWAYS_SCANNED:
+            check_heaps(file)
         try:
             handle = h5py.File(file, "r", locking="best-effort")
         except OSError as error:
@@ -139,10 +169,11 @@ def check_numeric(dtype: np.dtype, name: str, path: Any) -> None:
         raise refuse(path, name, f"holds {what}, not real numbers", fix)
 
 
-def check_storage(dataset: Any, name: str, path: Any, *, exact: bool = False) -> h5py.Dataset:
+def check_storage(dataset: Any, name: str, path: Any, *, exact: bool = False, text: bool = False) -> h5py.Dataset:
     """The dataset, if its values lie in this file, all of them, at no more than a believable size.
 
-    `exact`: as this package writes, so without compression and with no byte fewer stored than declared.
+    `exact`: as this package writes, so without compression and with no byte fewer stored than declared. `text`: bytes
+    of a fixed length instead of numbers.
     """
     if not isinstance(dataset, h5py.Dataset):
         raise refuse(
@@ -157,7 +188,8 @@ def check_storage(dataset: Any, name: str, path: Any, *, exact: bool = False) ->
         raise refuse(path, name, f"is {kind}: its values would come from other files", "copy the array into the file")
     if dataset.shape is None:
         raise refuse(path, name, "holds no values", "store an array")
-    check_numeric(dataset.dtype, name, path)
+    if not (text and dataset.dtype.kind == "S"):
+        check_numeric(dataset.dtype, name, path)
     unknown = filters(dataset) - ({3} if exact else KNOWN_FILTERS)
     if unknown:
         raise refuse(

@@ -46,7 +46,7 @@ def write_frame(
     _write_field_attributes(file, info)
     hashes = {**hashes, **{path: array_hash(values) for path, values in small.items()}}
     for path, digest in hashes.items():
-        file[path].attrs["sha256"] = digest
+        file[path].attrs["sha256"] = np.bytes_(digest)
     description = to_json(info)
     digest = content_hash(description, hashes)
     _write_root(file, info, description, digest)
@@ -123,7 +123,10 @@ def _write_field_attributes(file: h5py.File, info: DatasetInfo) -> None:
 
 
 def _write_root(file: h5py.File, info: DatasetInfo, description: str, digest: str) -> None:
-    """The Well's attributes, ours for people who look into the file, and `description`, the one that is read back."""
+    """The Well's attributes, ours for people who look into the file, and `description`, which is what is read back.
+
+    What is read back has a fixed length: text of any length lies in a heap, on which libhdf5 hangs if it is damaged.
+    """
     attrs = file.attrs
     attrs.update(
         {
@@ -141,5 +144,5 @@ def _write_root(file: h5py.File, info: DatasetInfo, description: str, digest: st
         attrs["seed"] = str(info.seed)  # as text: a seed may have more than 64 bits
     attrs["input_mapping"], attrs["output_mapping"] = canonical(info.input), canonical(info.output)
     attrs["reference_error"] = canonical(info.reference_error)
-    attrs["description"] = description
-    attrs["content_sha256"] = digest
+    file["description"] = np.bytes_(description)
+    attrs["content_sha256"] = np.bytes_(digest)

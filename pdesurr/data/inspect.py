@@ -1,6 +1,9 @@
 """What is in a file: names, shapes, types, ranges and whether something is not a number, for files of any origin."""
 
+import json
 import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -9,9 +12,10 @@ import numpy as np
 
 from pdesurr.checks import DatasetError
 from pdesurr.data._arrays import Hdf5Arrays, open_arrays, walk
-from pdesurr.data._guard import blocks, boundary, check_storage, one_line
+from pdesurr.data._guard import MIB, blocks, boundary, check_is_a_file, check_storage, one_line, refuse
 
 LONGEST_LIST = 16
+SLOWEST = 5 * MIB  # bytes a second that a slow disk reads
 
 
 def inspect_file(path: str | os.PathLike, *, statistics: bool = True) -> dict[str, Any]:
@@ -22,7 +26,45 @@ def inspect_file(path: str | os.PathLike, *, statistics: bool = True) -> dict[st
     read, `{"kind": "refused", "reason"}`. `nan` counts NaN and infinities; `min` and `max` are of the finite values,
     None if there are none. `statistics=False` reads no values. Raises `DatasetError`, one line, for a file that cannot
     be read at all.
+
+    An HDF5 file is looked at in a process of its own: damaged attributes can crash the library, whatever is checked
+    before.
     """
+    with boundary(path):
+        if sys.executable and h5py.is_hdf5(check_is_a_file(path)):
+            return _in_a_child(path, statistics)
+    return _inspect(path, statistics)
+
+
+def _in_a_child(path: Any, statistics: bool) -> dict[str, Any]:
+    """What `main` prints; a child that died, or found no end, is the file's fault."""
+    root = str(Path(__file__).resolve().parents[2])
+    env = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, [root, os.environ.get("PYTHONPATH", "")]))}
+    command = [sys.executable, "-m", "pdesurr.data.inspect", os.fspath(path), str(int(statistics))]
+    patience = 60 + Path(path).stat().st_size / SLOWEST
+    fix = "the file is damaged or hostile: fetch or generate it again"
+    try:
+        done = subprocess.run(command, env=env, capture_output=True, timeout=patience, stdin=subprocess.DEVNULL)
+    except subprocess.TimeoutExpired as error:
+        raise refuse(path, "", f"the HDF5 library did not come back within {patience:.0f} s", fix) from error
+    if done.returncode:
+        raise refuse(path, "", f"the HDF5 library crashed on it (exit {done.returncode})", fix)
+    answer = json.loads(done.stdout)
+    if "error" in answer:
+        raise DatasetError(answer["error"])
+    return answer
+
+
+def main(path: str, statistics: str) -> None:
+    """The child's side: print the tree, or the error, as JSON."""
+    try:
+        answer = _inspect(path, bool(int(statistics)))
+    except DatasetError as error:
+        answer = {"error": str(error)}
+    print(json.dumps(answer))
+
+
+def _inspect(path: Any, statistics: bool) -> dict[str, Any]:
     with open_arrays(path) as source:
         tree = {
             "file": str(path),
@@ -121,3 +163,7 @@ def _plain(value: Any) -> Any:
         listed = [_plain(v) for v in value.reshape(-1)[:LONGEST_LIST]]
         return listed if value.size <= LONGEST_LIST else [*listed, f"... {value.size} in all"]
     return value if isinstance(value, bool | int | float | None) else one_line(value)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -9,12 +9,12 @@ from typing import Any
 import h5py
 import jax
 import numpy as np
-from jaxtyping import Float
 
 from pdesurr.checks import UsageError, require
 from pdesurr.data._guard import blocks, check_storage, member, one_line, open_hdf5, refuse
 from pdesurr.data._hash import ContentHash, array_hash, content_hash
 from pdesurr.data._layout import expected_paths
+from pdesurr.data.dataset import Dataset
 from pdesurr.data.schema import SCHEMA_VERSION, Channel, DatasetInfo, from_json
 from pdesurr.fields import FourierBasis, Grid
 
@@ -23,45 +23,9 @@ class PrecisionWarning(UserWarning):
     """Stored numbers are read with fewer digits than they were written with."""
 
 
-@dataclasses.dataclass(frozen=True)
-class Dataset:
-    """Pairs to learn from, in host memory: `inputs (n, *grid, c_in)` and `outputs (n, *grid, c_out)` on `grid`.
-
-    `scalars`: numbers per sample by name, `(n,)` float64. `info` describes the file: its own grid may be finer than
-    `grid`.
-    """
-
-    inputs: Float[np.ndarray, "n *grid c_in"]
-    outputs: Float[np.ndarray, "n *grid c_out"]
-    grid: Grid
-    info: DatasetInfo
-    scalars: dict[str, np.ndarray] = dataclasses.field(default_factory=dict)
-
-    def __len__(self) -> int:
-        return len(self.inputs)
-
-    def split(self, *ranges: tuple[int, int]) -> tuple["Dataset", ...]:
-        """One dataset per range `(start, stop)` of samples, without copies: `train, test = data.split((0, 900), (900,
-        1000))`.
-
-        Raises `UsageError` for a range outside the data and for two that share a sample.
-        """
-        taken: set[int] = set()
-        for start, stop in ranges:
-            ok = 0 <= start < stop <= len(self)
-            require(ok, "split", f"ranges (start, stop) with 0 <= start < stop <= {len(self)}", (start, stop))
-            require(taken.isdisjoint(range(start, stop)), "split", "ranges that share no sample", ranges)
-            taken.update(range(start, stop))
-        return tuple(self._part(slice(start, stop)) for start, stop in ranges)
-
-    def _part(self, part: slice) -> "Dataset":
-        scalars = {name: values[part] for name, values in self.scalars.items()}
-        return dataclasses.replace(self, inputs=self.inputs[part], outputs=self.outputs[part], scalars=scalars)
-
-
 def read_info(path: str | os.PathLike) -> DatasetInfo:
     """The description of a data file, with `n` and `sha256`; reads no field. Raises `DatasetError`."""
-    with open_hdf5(path) as file:
+    with open_hdf5(path, scan=False) as file:
         return _described(file, path)[0]
 
 
@@ -70,7 +34,7 @@ def dataset_hash(path: str | os.PathLike, *, verify: bool = True) -> str:
 
     `verify` reads every value and compares; without it the recorded hash is returned. Raises `DatasetError`.
     """
-    with open_hdf5(path) as file:
+    with open_hdf5(path, scan=verify) as file:
         info, hashes = _described(file, path)
         if verify:
             for field in info.fields:
@@ -99,7 +63,7 @@ def open_dataset(
     """
     require(type(stride) is int and stride >= 1, "stride", "an integer >= 1", stride)
     _check_arguments(dtype, limit)
-    with open_hdf5(path) as file:
+    with open_hdf5(path, scan=verify) as file:
         info, hashes = _described(file, path)
         count = _count(info, limit, path)
         grid = coarser(info.grid, stride, path)
@@ -154,19 +118,20 @@ def coarser(grid: Grid, stride: int, path: Any) -> Grid:
 
 def _described(file: h5py.File, path: Any) -> tuple[DatasetInfo, dict[str, str]]:
     """The description, checked against what is in the file, and every dataset's recorded hash."""
-    version = file.attrs.get("schema_version")
+    version = _number(file, "schema_version")
     if version is None:
         found = ", ".join(list(file)[:6]) or "nothing"
         raise refuse(
             path, "", f"is not a pdesurr data file (it has {found})", "bring it in with pdesurr.data.import_arrays"
         )
-    if int(version) != SCHEMA_VERSION:
+    if version != SCHEMA_VERSION:
         raise refuse(
             path, "schema_version", f"is {version}, this version reads {SCHEMA_VERSION}", "generate the file again"
         )
-    if file.attrs.get("complete") is None or not bool(file.attrs["complete"]):
+    if not _number(file, "complete"):
         raise refuse(path, "complete", "is missing: the file is half-written", "generate it again")
-    description = str(file.attrs["description"])
+    text = check_storage(member(file, "description", path), "description", path, exact=True, text=True)
+    description = bytes(text[()]).decode()
     info = from_json(description)
     hashes = {}
     for name, shape in expected_paths(info).items():
@@ -178,16 +143,31 @@ def _described(file: h5py.File, path: Any) -> tuple[DatasetInfo, dict[str, str]]
             raise refuse(
                 path, name, f"has shape {dataset.shape}, its description says {shape}", "generate the file again"
             )
-        hashes[name] = str(dataset.attrs["sha256"])
+        hashes[name] = _digest(dataset, name, path)
         if not name.startswith(("t0_", "t1_", "t2_")) and array_hash(dataset[()]) != hashes[name]:
             raise refuse(
                 path, name, "its values do not match their sha256: they were changed", "fetch or generate it again"
             )
     digest = content_hash(description, hashes)
-    if digest != file.attrs["content_sha256"]:
+    if digest != _digest(file, "", path, "content_sha256"):
         raise refuse(path, "description", "does not match content_sha256: it was changed", "fetch or generate it again")
     _check_nodes(file, info, path)
     return dataclasses.replace(info, sha256=digest), hashes
+
+
+def _number(file: h5py.File, name: str) -> int | None:
+    """A root attribute that is one integer or boolean; None if it is not there or anything else."""
+    if name not in file.attrs or file.attrs.get_id(name).dtype.kind not in "iub":
+        return None
+    value = np.asarray(file.attrs[name])
+    return int(value) if value.ndim == 0 else None
+
+
+def _digest(node: Any, name: str, path: Any, attribute: str = "sha256") -> str:
+    """A recorded hash: text of fixed length, so that reading it needs no heap."""
+    if attribute not in node.attrs or node.attrs.get_id(attribute).dtype.kind != "S":
+        raise refuse(path, name or attribute, f"its {attribute} is missing", "fetch or generate the file again")
+    return bytes(node.attrs[attribute]).decode()
 
 
 def _check_nodes(file: h5py.File, info: DatasetInfo, path: Any) -> None:

@@ -4,7 +4,7 @@ Source: Li et al., ICLR 2021 (arXiv 2010.08895), equations 4-5; Kovachki et al.,
 """
 
 from functools import lru_cache
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 import equinox as eqx
 import jax
@@ -14,10 +14,9 @@ from jax import lax
 from jaxtyping import Array, Float
 
 from pdesurr.checks import expected, require
+from pdesurr.fields import Grid
+from pdesurr.fields._basis import AbstractBasis
 from pdesurr.types import Key
-
-if TYPE_CHECKING:
-    from pdesurr.fields import Grid
 
 Form = Literal["dense", "fft"]
 
@@ -58,7 +57,7 @@ class SpectralConv(eqx.Module):
     def __call__(
         self,
         v: Float[Array, "in batch *grid"],
-        grid: "Grid",
+        grid: Grid,
         *,
         padding: float = 0.0,
         bias: Float[Array, " out"] | None = None,
@@ -69,12 +68,12 @@ class SpectralConv(eqx.Module):
         require(v.shape[0] == self.in_channels and v.shape[2:] == grid.shape, "v",
                 f"shape ({self.in_channels}, batch, {', '.join(map(str, grid.shape))})", v.shape)
         check_modes(self.modes, grid, padding)
+        lengths = tuple(_fft_length(b, padding) for b in grid.bases)
         if form is None:
-            periodic = all(b.periodic for b in grid.bases)
-            form = cheaper(grid.shape, self.modes, jax.default_backend()) if periodic else "dense"
+            form = cheaper(grid.shape, self.modes, jax.default_backend()) if all(lengths) else "dense"
         if form == "dense":
             return _synthesise(self._mix(_analyse(v, grid, self.modes, padding), bias), grid, self.modes, padding)
-        lengths = _fft_lengths(grid, padding)
+        require(all(lengths), "form", "'dense' where an axis' spacing does not divide its period", form)
         return _inverse_fft(self._mix(_fft(v, grid, self.modes, lengths), bias), grid, self.modes, lengths)
 
     def _mix(self, v_hat: Float[Array, "*kept 2 in batch"], bias: Float[Array, " out"] | None) -> Float[Array, "*kept 2 out batch"]:
@@ -91,12 +90,14 @@ class SpectralConv(eqx.Module):
 
 
 def cheaper(shape: tuple[int, ...], modes: tuple[int, ...], backend: str) -> Form:
-    """Which form is faster, from `experiments/benchmarks/spectral_forms.py`."""
-    del backend
-    return "dense" if all(4 * m <= n or m <= 64 for n, m in zip(shape, modes, strict=True)) else "fft"
+    """Which form is faster. On CPU (`experiments/benchmarks/spectral_forms.py`) the products win up to about 64 modes an axis,
+    whatever the grid, by up to 7 where the length suits the FFT badly; above, in 1-D, the FFT by up to 4. Other backends follow
+    the same rule until somebody measures there."""
+    del shape, backend
+    return "dense" if max(modes) <= 64 else "fft"
 
 
-def check_modes(modes: tuple[int, ...], grid: "Grid", padding: float) -> None:
+def check_modes(modes: tuple[int, ...], grid: Grid, padding: float) -> None:
     """Raise `UsageError` unless `grid` resolves every kept wavenumber below its Nyquist mode."""
     require(len(modes) == grid.ndim, "modes", f"{grid.ndim} numbers for a grid of {grid.ndim} axes", modes)
     require(padding >= 0, "padding", "a fraction >= 0 of the length", padding)
@@ -105,12 +106,12 @@ def check_modes(modes: tuple[int, ...], grid: "Grid", padding: float) -> None:
         raise expected("modes", f"at most {allowed} on a grid of {grid.shape} points", modes, "keep fewer modes or refine the grid")
 
 
-def _period(basis, padding: float) -> float:
+def _period(basis: AbstractBasis, padding: float) -> float:
     return basis.length * (1.0 if basis.periodic else 1.0 + padding)
 
 
 @lru_cache(maxsize=512)
-def _resolved(basis, padding: float) -> int:
+def _resolved(basis: AbstractBasis, padding: float) -> int:
     """How many wavenumbers the nodes tell apart: the period over the widest spacing."""
     if basis.periodic:
         return basis.n
@@ -121,7 +122,7 @@ def _resolved(basis, padding: float) -> int:
 
 
 @lru_cache(maxsize=512)
-def _matrices(basis, m: int, padding: float, last: bool) -> tuple[np.ndarray, np.ndarray]:
+def _matrices(basis: AbstractBasis, m: int, padding: float, last: bool) -> tuple[np.ndarray, np.ndarray]:
     """Forward `(rows, n)` and inverse `(rows, n)`, float64. Rows of the last axis: (real, imaginary) of k = 0 ... m-1; of any
     other, cosines of k = 0 ... m-1, then sines of k = 1 ... m-1, which +k and -k share."""
     period = _period(basis, padding)
@@ -137,7 +138,7 @@ def _matrices(basis, m: int, padding: float, last: bool) -> tuple[np.ndarray, np
     return forward * (basis.weights / period), inverse
 
 
-def _all_matrices(grid: "Grid", modes: tuple[int, ...], padding: float, dtype) -> list[tuple[np.ndarray, np.ndarray]]:
+def _all_matrices(grid: Grid, modes: tuple[int, ...], padding: float, dtype) -> list[tuple[np.ndarray, np.ndarray]]:
     pairs = [_matrices(b, m, float(padding), i == grid.ndim - 1) for i, (b, m) in enumerate(zip(grid.bases, modes, strict=True))]
     return [(forward.astype(dtype), inverse.astype(dtype)) for forward, inverse in pairs]
 
@@ -147,13 +148,13 @@ def _contract(matrix: np.ndarray, z: Array, matrix_axis: int, axis: int) -> Arra
     return lax.dot_general(matrix, z, (((matrix_axis,), (axis,)), ((), ())), precision=_EXACT)
 
 
-def _turn(z: Float[Array, "m 2 *rest"], axis: int) -> Array:
+def _turn(z: Array, axis: int) -> Array:
     """Multiply by i: (re, im) -> (-im, re), the pair being `axis`."""
     real, imag = jnp.split(z, 2, axis)
     return jnp.concatenate([-imag, real], axis)
 
 
-def _analyse(v: Array, grid: "Grid", modes: tuple[int, ...], padding: float) -> Float[Array, "*kept 2 in batch"]:
+def _analyse(v: Array, grid: Grid, modes: tuple[int, ...], padding: float) -> Float[Array, "*kept 2 in batch"]:
     """Coefficients of the kept modes. The last axis first: it shrinks the data most, and its product reads `v` in order."""
     matrices, d = _all_matrices(grid, modes, padding, v.dtype), grid.ndim
     z = lax.dot_general(v, matrices[-1][0], (((v.ndim - 1,), (1,)), ((), ())), precision=_EXACT)
@@ -166,7 +167,7 @@ def _analyse(v: Array, grid: "Grid", modes: tuple[int, ...], padding: float) -> 
     return z
 
 
-def _synthesise(u_hat: Float[Array, "*kept 2 out batch"], grid: "Grid", modes: tuple[int, ...], padding: float) -> Array:
+def _synthesise(u_hat: Float[Array, "*kept 2 out batch"], grid: Grid, modes: tuple[int, ...], padding: float) -> Array:
     """Values on the grid from the coefficients of the kept modes: the transpose of `_analyse` up to weights."""
     matrices, d = _all_matrices(grid, modes, padding, u_hat.dtype), grid.ndim
     z = u_hat
@@ -183,20 +184,16 @@ def _synthesise(u_hat: Float[Array, "*kept 2 out batch"], grid: "Grid", modes: t
 # FFT form.
 
 
-def _fft_lengths(grid: "Grid", padding: float) -> tuple[int, ...]:
-    """P / h per axis, or `UsageError` where the nodes are not a uniform part of the period."""
-    lengths = []
-    for i, b in enumerate(grid.bases):
-        gaps = np.diff(b.nodes)
-        ratio = b.n if b.periodic else _period(b, padding) / gaps.mean()
-        uniform = np.allclose(gaps, gaps.mean(), rtol=1e-9, atol=0)
-        require(uniform and abs(ratio - round(ratio)) < 1e-6 * ratio and round(ratio) >= b.n, f"form='fft' on axis {i}",
-                "equispaced nodes whose spacing divides the period", (b.n, float(ratio)), "use form='dense'")
-        lengths.append(round(ratio))
-    return tuple(lengths)
+@lru_cache(maxsize=512)
+def _fft_length(basis: AbstractBasis, padding: float) -> int:
+    """P / h where the nodes are equispaced and h divides P; else 0: no FFT there."""
+    gaps = np.diff(basis.nodes)
+    ratio = basis.n if basis.periodic else _period(basis, padding) / gaps.mean()
+    uniform = np.allclose(gaps, gaps.mean(), rtol=1e-9, atol=0)
+    return round(ratio) if uniform and abs(ratio - round(ratio)) < 1e-6 * ratio and round(ratio) >= basis.n else 0
 
 
-def _fft(v: Array, grid: "Grid", modes: tuple[int, ...], lengths: tuple[int, ...]) -> Float[Array, "*kept 2 in batch"]:
+def _fft(v: Array, grid: Grid, modes: tuple[int, ...], lengths: tuple[int, ...]) -> Float[Array, "*kept 2 in batch"]:
     for i, (b, n) in enumerate(zip(grid.bases, lengths, strict=True)):
         quadrature = b.weights / b.weights.max()  # the trapezoidal rule's ends; 1 elsewhere
         if not np.all(quadrature == 1):
@@ -210,7 +207,7 @@ def _fft(v: Array, grid: "Grid", modes: tuple[int, ...], lengths: tuple[int, ...
     return jnp.stack([z.real, z.imag], axis=-3)
 
 
-def _inverse_fft(u_hat: Array, grid: "Grid", modes: tuple[int, ...], lengths: tuple[int, ...]) -> Array:
+def _inverse_fft(u_hat: Array, grid: Grid, modes: tuple[int, ...], lengths: tuple[int, ...]) -> Array:
     z = lax.complex(u_hat[..., 0, :, :], u_hat[..., 1, :, :])
     z = jnp.transpose(z, (z.ndim - 2, z.ndim - 1, *range(z.ndim - 2)))
     for i, (m, n) in enumerate(zip(modes[:-1], lengths[:-1], strict=True)):

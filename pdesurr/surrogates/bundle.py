@@ -72,8 +72,8 @@ def load_surrogate(path: Path | str) -> Surrogate:
             raise BundleError(f"{path}/spec.json: {len(spec.input)} input and {len(spec.output)} output channels, the model has "
                               f"{len(model.input.mean)} and {len(model.output.mean)}")
         return Surrogate(model, spec)
-    except BundleError:
-        raise
+    except BundleError as error:
+        raise error if str(path) in str(error) else BundleError(f"{path}/{error}") from None
     except Exception as error:  # whatever a hostile file provokes ends here, as one line
         raise BundleError(f"{path}: not a sound bundle ({_one_line(error)}); get it again from its source") from error
 

@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from pdesurr import metrics
-from pdesurr.checks import UsageError, require
+from pdesurr.checks import require
 from pdesurr.data.scaling import Scaled
 from pdesurr.data.sources import gather, sample_key
 from pdesurr.fields import Grid
@@ -32,6 +32,13 @@ class Surrogate(eqx.Module):
     model: Scaled
     spec: Spec = eqx.field(static=True)
 
+    # By identity, so that `jax.jit(surrogate)` and `jax.jit(surrogate.predict)` work: jax hashes what it compiles.
+    def __hash__(self) -> int:
+        return id(self)
+
+    def __eq__(self, other: object) -> bool:
+        return self is other
+
     def __call__(self, a: Float[Array, "*grid c_in"]) -> Float[Array, "*grid c_out"]:
         """One sample, or a batch with one leading axis, without looking at the values: for use inside jit, grad and vmap.
 
@@ -42,17 +49,18 @@ class Surrogate(eqx.Module):
             return self.model(Samples(grid, a), grid)
         return apply(self.model, Samples(grid, a), grid)
 
-    def predict(self, a: Float[Array, "*grid c_in"] | np.ndarray) -> Float[Array, "*grid c_out"]:
+    def predict(self, a: Float[Array, "..."] | Float[np.ndarray, "..."]) -> Float[Array, "*grid c_out"]:
         """The same with the values checked: raises `UsageError` for NaN or infinity, warns (`RangeWarning`) outside the trained
-        range. Outside jit only; inside, call the surrogate."""
+        range. Inside jit, grad and vmap values are hidden, and it is the plain call."""
         if isinstance(a, jax.core.Tracer):
-            raise UsageError("predict checks values, which jit and grad hide; call surrogate(a) there")
+            return self(a)
         grid = self.grid_of(np.shape(a))
         values = jnp.asarray(a, jnp.float32)
         require(bool(jnp.all(jnp.isfinite(values))), "input", "finite values", "NaN or infinity", "repair or drop those samples")
+        u = self(values)
         for warning in self.range_warnings(values, grid):
             warnings.warn(warning, RangeWarning, stacklevel=2)
-        return self(values)
+        return u
 
     def grid_of(self, shape: tuple[int, ...]) -> Grid:
         """The grid that an input of that shape lives on: the training box at the input's own resolution."""

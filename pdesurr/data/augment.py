@@ -1,0 +1,64 @@
+"""Exact symmetries of an equation and its grid as extra data: every epoch sees each sample under a random one."""
+
+from collections.abc import Callable
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Int
+
+from pdesurr.data.sources import AbstractSource
+from pdesurr.fields import FourierBasis, Grid
+from pdesurr.types import Batch, Key, Samples
+
+Symmetry = Callable[[Array, Grid], Array]
+
+
+class AugmentedSource(AbstractSource):
+    """`base` under the identity or one of `symmetries`, drawn anew for every sample and epoch.
+
+    A symmetry `(values (*grid, c), grid) -> values` acts on the input and the output alike: if u is the answer to a, its image
+    is the answer to a's image.
+    """
+
+    base: AbstractSource
+    symmetries: tuple[Symmetry, ...] = eqx.field(static=True)
+
+    @property
+    def grid(self) -> Grid:  # pyright: ignore[reportIncompatibleVariableOverride]
+        return self.base.grid
+
+    @property
+    def size(self) -> int:  # pyright: ignore[reportIncompatibleVariableOverride]
+        return self.base.size
+
+    def plan(self, key: Key, epoch: Int[Array, ""]) -> Int[Array, " size"]:
+        """Numbers of the base, plus its size times the index of the symmetry (0: none)."""
+        numbers = self.base.plan(key, epoch)
+        which = jax.random.randint(jax.random.fold_in(jax.random.fold_in(key, epoch), 1), numbers.shape, 0, len(self.symmetries) + 1)
+        return numbers % self.size + self.size * which
+
+    def take(self, numbers: Int[Array, " batch"]) -> Batch:
+        batch, which = self.base.take(numbers % self.size), numbers // self.size
+
+        def image(values: Array) -> Array:
+            for i, symmetry in enumerate(self.symmetries, start=1):
+                moved = jax.vmap(lambda v, s=symmetry: s(v, self.grid))(values)
+                values = jnp.where((which == i).reshape(-1, *(1,) * (values.ndim - 1)), moved, values)
+            return values
+
+        return Batch(*(Samples(s.points, image(s.values), s.params) for s in (batch.input, batch.output)))
+
+
+def reflection(values: Array, grid: Grid) -> Array:
+    """u(x) -> -u(-x) on every periodic axis together: a symmetry of Burgers' equation, whose flux is even and prior symmetric."""
+    for axis, basis in enumerate(grid.bases):
+        if isinstance(basis, FourierBasis):
+            values = jnp.roll(jnp.flip(values, axis), 1, axis)
+    return -values
+
+
+def transposition(values: Array, grid: Grid) -> Array:
+    """u(x, y) -> u(y, x) on a grid whose first two axes are alike: a symmetry of isotropic scalar problems on the square."""
+    del grid
+    return jnp.swapaxes(values, 0, 1)

@@ -1,0 +1,126 @@
+"""The command line as a stranger meets it: results, one-line errors, exit codes."""
+
+import json
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+
+from pdesurr.cli import main
+
+TINY = ["--samples", "48", "--resolution", "64", "--nu", "0.5"]
+NETWORK = ["--modes", "5", "--width", "8", "--depth", "2", "--batch-size", "8", "--epochs", "2"]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """A data file and a trained run, made by the commands themselves."""
+    folder = tmp_path_factory.mktemp("cli")
+    assert main(["generate", "burgers", "--out", str(folder / "set.h5"), *TINY]) == 0
+    assert main(["train", str(folder / "set.h5"), "--out", str(folder / "run"), *NETWORK]) == 0
+    return folder
+
+
+def fails(capsys, code, words, *arguments):
+    """The command ends with that code and one line on standard error that holds the words; nothing on standard output."""
+    capsys.readouterr()
+    assert main([str(a) for a in arguments]) == code
+    out, err = capsys.readouterr()
+    assert out == "" and "Traceback" not in err
+    lines = [line for line in err.strip().splitlines() if line.startswith("pdesurr: error")] or err.strip().splitlines()
+    assert words in " ".join(err.split()), err
+    if code == 1:
+        assert len(lines) == 1
+
+
+def test_evaluate_predict_inspect(folder, capsys):
+    assert main(["evaluate", str(folder / "run"), str(folder / "set.h5"), "--stride", "1", "2", "--json"]) == 0
+    errors = json.loads(capsys.readouterr().out)["errors"]
+    assert set(errors) == {"64", "32"} and errors["64"]["samples"] == 48
+    out = folder / "predictions.npz"
+    assert main(["predict", str(folder / "run"), str(folder / "set.h5"), "--out", str(out)]) == 0
+    with np.load(out) as file:
+        assert file["output"].shape == file["input"].shape == (48, 64, 1)
+        np.savez(folder / "inputs.npz", input=file["input"][:3, :, 0])
+    assert main(["predict", str(folder / "run" / "bundle"), str(folder / "inputs.npz"), "--out", str(folder / "again.npz")]) == 0
+    with np.load(folder / "again.npz") as again, np.load(out) as file:
+        np.testing.assert_allclose(again["output"], file["output"][:3], atol=1e-6)
+    capsys.readouterr()
+    for path in (folder / "set.h5", folder / "run", out):
+        assert main(["inspect", str(path)]) == 0
+    text = capsys.readouterr().out
+    assert "nu" in text and "relative" not in text or text
+
+
+def test_training_again_resumes_what_is_finished(folder, capsys):
+    assert main(["train", str(folder / "set.h5"), "--out", str(folder / "run"), *NETWORK, "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["epochs"] == 2
+    fails(capsys, 1, "another learning_rate", "train", folder / "set.h5", "--out", folder / "run", *NETWORK, "--learning-rate", "0.1")
+
+
+def test_training_on_the_stream(folder):
+    assert main(["train", str(folder / "set.h5"), "--out", str(folder / "stream"), *NETWORK, "--stream"]) == 0
+
+
+def test_import_then_train_on_two_axes_with_walls(tmp_path, capsys):
+    rng = np.random.default_rng(0)
+    np.savez(tmp_path / "fields.npz", a=rng.random((20, 12, 12)), u=rng.random((20, 12, 12)))
+    made = tmp_path / "fields.h5"
+    assert main(["import", str(tmp_path / "fields.npz"), "--input", "a", "--output", "u", "--axes", "left", "--domain", "0", "1", "--out", str(made)]) == 0
+    assert main(["train", str(made), "--out", str(tmp_path / "run"), "--modes", "4", "--width", "8", "--depth", "2", "--epochs", "1",
+                 "--batch-size", "4", "--objective", "relative_h1"]) == 0
+    assert main(["evaluate", str(tmp_path / "run"), str(made)]) == 0
+    capsys.readouterr()
+    fails(capsys, 1, "'b'", "import", tmp_path / "fields.npz", "--input", "b", "--output", "u", "--out", tmp_path / "x.h5")
+    fails(capsys, 2, "only a known PDE can be streamed", "train", made, "--out", tmp_path / "r2", "--stream", "--modes", "4", "--batch-size", "4")
+
+
+def test_one_line_for_each_bad_input(folder, tmp_path, capsys):
+    for name, content in (("empty.h5", b""), ("page.h5", b"<html><body>404</body></html>"),
+                          ("cut.h5", (folder / "set.h5").read_bytes()[:5000])):
+        (tmp_path / name).write_bytes(content)
+        fails(capsys, 1, name, "train", tmp_path / name, "--out", tmp_path / "run")
+    fails(capsys, 1, "missing.h5", "evaluate", folder / "run", tmp_path / "missing.h5")
+    fails(capsys, 1, "no such bundle", "predict", tmp_path / "none", folder / "set.h5", "--out", tmp_path / "p.npz")
+    fails(capsys, 1, "exists already", "generate", "burgers", "--out", folder / "set.h5", *TINY)
+    fails(capsys, 2, "viscosity > 0", "generate", "burgers", "--out", tmp_path / "x.h5", "--nu", "-1")
+    fails(capsys, 2, "--modess", "train", folder / "set.h5", "--out", tmp_path / "run", "--modess", "3")
+    fails(capsys, 2, "modes: expected at most", "train", folder / "set.h5", "--out", tmp_path / "run", "--modes", "99")
+    fails(capsys, 2, "a multiple of the 4 devices", "train", folder / "set.h5", "--out", tmp_path / "run", *NETWORK[:6], "--batch-size", "6")
+    for values, words in ((np.zeros((2, 5)), "modes"), (np.zeros((2, 64, 3)), "the channel is u"), (np.full((2, 64), np.nan), "finite")):
+        np.savez(tmp_path / "bad.npz", input=values)
+        fails(capsys, 2, words, "predict", folder / "run", tmp_path / "bad.npz", "--out", tmp_path / "p.npz")
+    np.savez(tmp_path / "objects.npz", input=np.array([{"a": 1}], dtype=object))
+    fails(capsys, 1, "objects.npz", "predict", folder / "run", tmp_path / "objects.npz", "--out", tmp_path / "p.npz")
+    assert not (tmp_path / "p.npz").exists() and not (tmp_path / "x.h5").exists()
+
+
+def test_help_is_quick_and_does_not_import_jax(child_env):
+    code = "import sys; from pdesurr.cli import main; main(['--help']); assert 'jax' not in sys.modules and 'h5py' not in sys.modules"
+    times = []
+    for _ in range(3):
+        began = time.perf_counter()
+        result = subprocess.run([sys.executable, "-c", code], env=child_env, capture_output=True, text=True)
+        times.append(time.perf_counter() - began)
+        assert result.returncode == 0, result.stderr
+    assert "generate" in result.stdout
+    print("seconds", times)
+
+
+def test_smoke_run_reports_and_is_reused(tmp_path, capsys):
+    assert main(["run", "--preset", "smoke", "--out", str(tmp_path / "run")]) == 0
+    first = capsys.readouterr()
+    for words in ("test error at 64 nodes", "test error at 128 nodes", "test error at 512 nodes", "surrogate:", "reference solver", "report:"):
+        assert words in first.out, first.out
+    run = tmp_path / "run"
+    text = (run / "report.md").read_text()
+    for name in ("predictions", "histogram", "spectrum", "training"):
+        assert (run / "figures" / f"{name}.png").stat().st_size > 5000 and f"figures/{name}.png" in text
+    results = json.loads((run / "results.json").read_text())
+    assert {"command", "config", "environment", "seed", "dataset_sha256", "errors", "cost"} <= set(results)
+    assert main(["run", "--preset", "smoke", "--out", str(run), "--json"]) == 0
+    again = capsys.readouterr()
+    assert "finished already" in again.err and json.loads(again.out)["errors"] == results["errors"]
+    fails(capsys, 1, "another training", "run", "--preset", "smoke", "--out", run, "--seed", "5")
