@@ -33,25 +33,31 @@ def max_error(u: Float[Array, "*grid c"], truth: Float[Array, "*grid c"]) -> Flo
     return jnp.max(jnp.abs(u - truth))
 
 
-def error_spectrum(u: Float[Array, "*grid c"], truth: Float[Array, "*grid c"], grid: Grid,
-                   bands: int = 12) -> tuple[np.ndarray, Float[Array, " band"], Float[Array, " band"]]:
-    """RMS of the error and of the truth by wavenumber band: `(edges (band + 1,), error, truth)`.
-
-    Bands are octave-like (logarithmic) in |k| from 0 to the grid's largest; by Parseval the squares of a row sum to the mean
-    square. Needs a Fourier grid.
-    """
-    k = np.sqrt(np.sum(np.broadcast_arrays(*(w**2 for w in grid.wavenumbers())), axis=0))
+def spectrum_edges(grid: Grid, bands: int = 12) -> Float[np.ndarray, " edge"]:
+    """Edges of wavenumber bands, logarithmic in |k| from the box's lowest to the grid's largest; the first band holds k = 0."""
     lowest = min(2 * np.pi / b.length for b in grid.bases)
-    edges = np.concatenate([[0.0], lowest * np.geomspace(0.5, k.max() / lowest * (1 + 1e-9), bands)])
-    band = jnp.asarray(np.clip(np.digitize(k, edges) - 1, 0, bands - 1).ravel())
-    multiplicity = np.ones(k.shape) * grid.bases[-1].multiplicity(half=True)  # pyright: ignore[reportAttributeAccessIssue]
+    return np.concatenate([[0.0], lowest * np.geomspace(0.5, _modulus(grid).max() / lowest * (1 + 1e-9), bands)])
+
+
+def error_spectrum(u: Float[Array, "*grid c"], truth: Float[Array, "*grid c"], grid: Grid,
+                   bands: int = 12) -> tuple[Float[Array, " band"], Float[Array, " band"]]:
+    """RMS of the error and of the truth in each band of `spectrum_edges`; by Parseval the squares sum to the mean square.
+
+    Needs a Fourier grid.
+    """
+    band = jnp.asarray(np.clip(np.digitize(_modulus(grid), spectrum_edges(grid, bands)) - 1, 0, bands - 1).ravel())
+    multiplicity = np.ones(_modulus(grid).shape) * grid.bases[-1].multiplicity(half=True)  # pyright: ignore[reportAttributeAccessIssue]
 
     def rms(v: Array) -> Array:
         v_hat = grid.transform(v)
         square = jnp.sum(jnp.real(v_hat) ** 2 + jnp.imag(v_hat) ** 2, axis=-1) * jnp.asarray(multiplicity, v.dtype)
         return jnp.sqrt(jnp.zeros(bands, v.dtype).at[band].add(square.ravel()))
 
-    return edges, rms(u - truth), rms(truth)
+    return rms(u - truth), rms(truth)
+
+
+def _modulus(grid: Grid) -> Float[np.ndarray, "*grid_hat"]:
+    return np.sqrt(np.sum(np.broadcast_arrays(*(w**2 for w in grid.wavenumbers())), axis=0))
 
 
 def _total(per_channel: Float[Array, " c"]) -> Float[Array, ""]:

@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 
@@ -12,6 +13,7 @@ from pdesurr.data import Dataset
 from pdesurr.surrogates import Surrogate
 
 TRUTH, MODEL = "#222222", "#d1495b"
+BANDS = 16
 SERIES = ("#00798c", "#edae49", "#66a182", "#2e4057")
 
 
@@ -42,10 +44,11 @@ def _predictions(plt: Any, surrogate: Surrogate, test: Dataset, stride: int, err
     order = np.argsort(errors)
     grid = test.grid.with_shape(test.grid.shape[0] // stride)
     x = grid.bases[0].nodes
+    chosen = order[[0, len(order) // 2, -1]]
+    predictions = np.asarray(jax.jit(surrogate)(jnp.asarray(test.inputs[chosen, ::stride])))
     figure, axes = plt.subplots(2, 3, figsize=(10, 4.6), sharex=True, height_ratios=(3, 1.2))
-    for column, (label, i) in zip(axes.T, (("best", order[0]), ("median", order[len(order) // 2]), ("worst", order[-1])), strict=True):
+    for column, label, i, prediction in zip(axes.T, ("best", "median", "worst"), chosen, predictions, strict=True):
         a, u = test.inputs[i, ::stride], test.outputs[i, ::stride]
-        prediction = np.asarray(surrogate(jnp.asarray(a)))
         column[0].plot(x, a[:, 0], color="#bbbbbb", lw=0.8, label="input")
         column[0].plot(x, u[:, 0], color=TRUTH, lw=2, label="truth")
         column[0].plot(x, prediction[:, 0], color=MODEL, lw=1.2, ls="--", label="surrogate")
@@ -73,11 +76,11 @@ def _spectrum(plt: Any, surrogate: Surrogate, test: Dataset, strides: list[int],
     figure, axis = plt.subplots(figsize=(5, 3.2))
     for colour, stride in zip(SERIES, strides, strict=False):
         grid = test.grid.with_shape(test.grid.shape[0] // stride)
-        pairs = [metrics.error_spectrum(surrogate(jnp.asarray(test.inputs[i, ::stride])), jnp.asarray(test.outputs[i, ::stride]), grid, 16)
-                 for i in range(min(samples, len(test)))]
-        edges = pairs[0][0]
+        a, u = (jnp.asarray(v[:samples, ::stride]) for v in (test.inputs, test.outputs))
+        measure = jax.jit(lambda a, u, g=grid: jax.vmap(lambda v, w: metrics.error_spectrum(v, w, g, BANDS))(surrogate(a), u))
+        error, truth = (np.sqrt(np.mean(np.square(v), axis=0)) for v in measure(a, u))
+        edges = metrics.spectrum_edges(grid, BANDS)
         middle = np.sqrt(np.maximum(edges[:-1], edges[1] / 2) * edges[1:])
-        error, truth = (np.sqrt(np.mean([np.square(p[i]) for p in pairs], axis=0)) for i in (1, 2))
         seen = truth > 0
         if stride == strides[0]:
             axis.loglog(middle[seen], truth[seen], color=TRUTH, lw=2, label="truth")

@@ -148,14 +148,13 @@ def test_sharded_batch_equals_single_device():
         np.testing.assert_allclose(x, y, rtol=1e-4, atol=1e-5 * float(np.abs(x).max()))
 
 
-def test_coordinates_and_padding_follow_the_grid():
-    both, walls = fno(coordinates=(True, True)), fno()
-    assert both.lifting[0].weight.shape == (6, 4)
-    assert fno(coordinates=(False, False)).lifting[0].weight.shape == (6, 2)
-    assert parameter_count(both) == parameter_count(walls)
+def test_without_coordinates_the_model_shifts_with_a_periodic_grid():
+    with_coordinates, model = fno(coordinates=(True, True)), fno()
+    assert with_coordinates.lifting[0].weight.shape == (6, 4) and model.lifting[0].weight.shape == (6, 2)
+    assert parameter_count(with_coordinates) == parameter_count(model) + 2 * 6
     shifted = Grid([FourierBasis(12), FourierBasis(11)])
     a = batch(1, shifted)
-    rolled, run = Samples(shifted, jnp.roll(a.values, (3, 4), (1, 2))), jax.jit(lambda s: walls.batched(s))
+    rolled, run = Samples(shifted, jnp.roll(a.values, (3, 4), (1, 2))), jax.jit(lambda s: model.batched(s))
     np.testing.assert_allclose(np.roll(run(a), (3, 4), (1, 2)), run(rolled), atol=1e-5)
 
 

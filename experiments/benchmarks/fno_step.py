@@ -2,8 +2,9 @@
 
 Both networks: "default" is neuraloperator's own block (two-layer lifting, channel MLP, soft gating), "classic" the first one
 (linear lifting, 1 x 1 bypass, head of 128). Both sides run in a process of their own with glibc told to keep large buffers;
-the peer also with the better of one and two threads, and of AdamW with and without `foreach` (its fused form refuses complex weights). Errors are against our
-network in float64 (one sample; the peer computes its transforms' result in single precision whatever its input). Also: a whole epoch inside `lax.scan` against a loop of steps, ours against ours.
+the peer also with the better of one and two threads, and of AdamW with and without `foreach` (its fused form refuses complex
+weights). Errors are against our network in float64 (one sample; the peer computes the result of its transforms in single
+precision whatever its input). Also: a whole epoch inside `lax.scan` against a loop of steps, ours against ours.
 
     python experiments/benchmarks/fno_step.py [--json] [--quick] [--only SUBSTRING] [--peer-python PATH]
 """

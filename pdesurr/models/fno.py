@@ -1,11 +1,11 @@
 """The Fourier neural operator, in any number of axes, on periodic and on bounded grids."""
 
+import math
 from typing import Any
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jax import lax
 from jaxtyping import Array, Float
 
@@ -19,7 +19,17 @@ from pdesurr.types import Key, Samples
 def gelu(v: Float[Array, "..."]) -> Float[Array, "..."]:
     """v Phi(v), Phi the normal distribution function: the exact GELU, not the tanh fit. For the backward pass only `v` is
     kept: its derivative costs less to compute again than to write and read."""
-    return 0.5 * v * (1.0 + lax.erf(v * 0.5**0.5))
+    return 0.5 * v * (1.0 + _erf(v * 0.5**0.5))
+
+
+# The derivative by hand: jax 0.12's own for `erf` raises inside `shard_map` ("polynomial requires varying manual axes to match").
+_erf = jax.custom_jvp(lambda v: lax.erf(v))
+
+
+@_erf.defjvp
+def _erf_jvp(primals, tangents):
+    (v,), (dv,) = primals, tangents
+    return _erf(v), dv * (jnp.exp(-v * v) * (2 * math.pi**-0.5))
 
 
 def once(v: Float[Array, "..."]) -> Float[Array, "..."]:

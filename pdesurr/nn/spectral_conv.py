@@ -194,7 +194,7 @@ def _fft_length(basis: AbstractBasis, padding: float) -> int:
 
 
 def _fft(v: Array, grid: Grid, modes: tuple[int, ...], lengths: tuple[int, ...]) -> Float[Array, "*kept 2 in batch"]:
-    for i, (b, n) in enumerate(zip(grid.bases, lengths, strict=True)):
+    for i, b in enumerate(grid.bases):
         quadrature = b.weights / b.weights.max()  # the trapezoidal rule's ends; 1 elsewhere
         if not np.all(quadrature == 1):
             v = v * quadrature.reshape([-1 if j == i + 2 else 1 for j in range(v.ndim)]).astype(v.dtype)

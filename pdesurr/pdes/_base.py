@@ -72,14 +72,19 @@ class AbstractPDE(eqx.Module):
     def record(self, key: Key, grid: Grid, route: str) -> tuple[dict[str, Array], Bool[Array, ""]]:
         """What is stored of the sample with that key, by one route, and whether that route is right for it."""
 
+    @property
     @abc.abstractmethod
-    def refined_record(self, key: Key, grid: Grid) -> dict[str, Array]:
+    def refined_routes(self) -> tuple[str, ...]:
+        """The routes that `refined_record` may take, in order of preference; the last one is always right."""
+
+    @abc.abstractmethod
+    def refined_record(self, key: Key, grid: Grid, route: str) -> tuple[dict[str, Array], Bool[Array, ""]]:
         """The same sample solved on a finer discretisation and restricted to `grid`: what `record` is certified against."""
 
-
     @abc.abstractmethod
-    def settings(self, grid: Grid) -> tuple[Setting, ...]:
-        """Cheaper and dearer ways to solve, for a comparison at equal error; none works on more nodes than `grid` has."""
+    def settings(self, grid: Grid) -> tuple[tuple[Setting, ...], ...]:
+        """Ways to solve, for a comparison at equal error: one group per number of nodes, coarsest first, none finer than
+        `grid`; within a group the most accurate first."""
 
     @abc.abstractmethod
     def solve_at(self, a: Float[Array, "*grid c_in"], grid: Grid, setting: Setting) -> Float[Array, "*grid c_out"]:

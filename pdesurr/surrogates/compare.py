@@ -26,33 +26,27 @@ def sample_errors(surrogate: Surrogate, inputs: np.ndarray, outputs: np.ndarray,
 def cheapest_setting(pde: AbstractPDE, inputs: np.ndarray, outputs: np.ndarray, grid: Grid, error: float,
                      samples: int = 50) -> dict[str, Any] | None:
     """The fastest setting of the reference solver whose mean relative L2 error on the samples is at most `error`, solving in
-    float32 and answering on `grid`: {"route", "nodes", "steps", "error", "seconds"}; None if none reaches it."""
-    a, u = jnp.asarray(inputs[:samples], jnp.float32), jnp.asarray(outputs[:samples], jnp.float32)
-    best: dict[str, Any] | None = None
-    for setting in _candidates(pde, grid, a[:8], u[:8], error):
-        solve = jax.jit(jax.vmap(lambda v, s=setting: pde.solve_at(v, grid, s)))
-        reached = float(np.mean(_in_batches(solve, inputs[:samples], outputs[:samples], grid, samples)))
-        if reached <= error:
-            seconds = seconds_per_sample(solve, a)
-            if best is None or seconds < best["seconds"]:
-                best = {"route": setting.route, "nodes": list(setting.shape), "steps": setting.steps, "error": reached, "seconds": seconds}
-    return best
+    float32 and answering on `grid`: {"route", "nodes", "steps", "error", "seconds"}; None if none reaches it.
 
+    Only the coarsest number of nodes that can reach the error is searched: finer ones cost more.
+    """
+    a = jnp.asarray(inputs[:samples], jnp.float32)
 
-def _candidates(pde: AbstractPDE, grid: Grid, a: Array, u: Array, error: float) -> list[Setting]:
-    """Per route and step count the coarsest grid that comes near the error on a few samples: finer ones only cost more."""
-    chosen, done = [], set()
-    for setting in sorted(pde.settings(grid), key=lambda s: s.shape):
-        kind = (setting.route, setting.steps)
-        if kind in done:
+    def measured(setting: Setting) -> tuple[float, Callable]:
+        solve = jax.jit(jax.vmap(lambda v: pde.solve_at(v, grid, setting)))
+        return float(np.mean(_in_batches(solve, inputs[:samples], outputs[:samples], grid, samples))), solve
+
+    for group in pde.settings(grid):
+        if measured(group[0])[0] > error:
             continue
-        solved = jax.vmap(lambda v, s=setting: pde.solve_at(v, grid, s))(a)
-        near = float(jnp.mean(jax.vmap(lambda v, w: metrics.relative_l2(v, w, grid))(solved, u)))
-        if near <= 2 * error:
-            chosen.append(setting)
-        if near <= error / 2:
-            done.add(kind)
-    return chosen
+        found = []
+        for setting in group:
+            reached, solve = measured(setting)
+            if reached <= error:
+                found.append({"route": setting.route, "nodes": list(setting.shape), "steps": setting.steps, "error": reached,
+                              "seconds": seconds_per_sample(solve, a)})
+        return min(found, key=lambda f: f["seconds"])
+    return None
 
 
 def seconds_per_sample(function: Callable[[Array], Array], batch: Array, repeats: int = 7) -> float:
