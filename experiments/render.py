@@ -42,10 +42,29 @@ def runs() -> str:
             continue
         errors = list(r["errors"].items())
         cost, equal = r["cost"], r["cost"]["equal_error"]
-        rows.append((preset, ", ".join(f"{e['mean']:.2e} at {k}" for k, e in errors), f"{r['config']['training']['epochs']}",
-                     f"{r['training_seconds']:.0f} s", f"{cost['surrogate_seconds'] * 1e3:.3g} ms", f"{cost['reference_seconds'] * 1e3:.3g} ms",
-                     NONE if equal is None else f"{equal['seconds'] * 1e3:.3g} ms ({equal['route']}, {equal['nodes'][0]} nodes)"))
-    return table(("preset", "test relative L2 (mean) at nodes", "epochs", "training", "surrogate, a sample", "reference solver", "solver at equal error"), rows)
+        rows.append(
+            (
+                preset,
+                ", ".join(f"{e['mean']:.2e} at {k}" for k, e in errors),
+                f"{r['config']['training']['epochs']}",
+                f"{r['training_seconds']:.0f} s",
+                f"{cost['surrogate_seconds'] * 1e3:.3g} ms",
+                f"{cost['reference_seconds'] * 1e3:.3g} ms",
+                NONE if equal is None else f"{equal['seconds'] * 1e3:.3g} ms ({equal['route']}, {equal['nodes'][0]} nodes)",
+            )
+        )
+    return table(
+        (
+            "preset",
+            "test relative L2 (mean) at nodes",
+            "epochs",
+            "training",
+            "surrogate, a sample",
+            "reference solver",
+            "solver at equal error",
+        ),
+        rows,
+    )
 
 
 def benchmark(name: str) -> str:
@@ -53,9 +72,20 @@ def benchmark(name: str) -> str:
     r = load(name)
     if r is None:
         return NONE
-    rows = [(x["work"], number(x["ours_s"]), x["peer"] or "", number(x["peer_s"]) if x["peer"] else "", number(x["ratio"]) if x["peer"] else "",
-             number(x["ours_error"]) if x["ours_error"] is not None else "", number(x["peer_error"]) if x["peer_error"] is not None else "",
-             number(x["ours_mb"], 4) if x["ours_mb"] else "", number(x["peer_mb"], 4) if x["peer_mb"] else "") for x in r["rows"]]
+    rows = [
+        (
+            x["work"],
+            number(x["ours_s"]),
+            x["peer"] or "",
+            number(x["peer_s"]) if x["peer"] else "",
+            number(x["ratio"]) if x["peer"] else "",
+            number(x["ours_error"]) if x["ours_error"] is not None else "",
+            number(x["peer_error"]) if x["peer_error"] is not None else "",
+            number(x["ours_mb"], 4) if x["ours_mb"] else "",
+            number(x["peer_mb"], 4) if x["peer_mb"] else "",
+        )
+        for x in r["rows"]
+    ]
     head = ("work", "ours, s", "peer", "peer, s", "ratio", "our error", "peer's error", "our MB", "peer's MB")
     return table(head, rows) + "\n\n" + ", ".join(f"{k} {v}" for k, v in r["machine"].items())
 
@@ -67,11 +97,15 @@ def darcy_import() -> str:
         return NONE
     rows = [(f"seed {x['seed']}", number(x["error_16"]), number(x["error_32"]), f"{x['seconds']:.0f} s") for x in r["rows"]]
     rows.append(("**mean**", number(r["mean_16"]), number(r["mean_32"]), ""))
-    return table(("run", "relative L2 at 16", "at 32, not retrained", "training"), rows) + f"\n\n{r['parameters']} real weights, {r['epochs']} epochs."
+    return (
+        table(("run", "relative L2 at 16", "at 32, not retrained", "training"), rows)
+        + f"\n\n{r['parameters']} real weights, {r['epochs']} epochs."
+    )
 
 
 BLOCKS: dict[str, Callable[[], str]] = {
-    "runs": runs, "darcy_import": darcy_import,
+    "runs": runs,
+    "darcy_import": darcy_import,
     **{name: (lambda name=name: benchmark(name)) for name in ("burgers_generation", "fno_step", "ensemble", "spectral_forms")},
 }
 

@@ -21,6 +21,7 @@ _HOME = {
     "FourierBasis": "pdesurr.fields",
     "GaussianRandomField": "pdesurr.fields",
     "Grid": "pdesurr.fields",
+    "PDESource": "pdesurr.data.sources",
     "Samples": "pdesurr.types",
     "Surrogate": "pdesurr.surrogates",
     "TrainConfig": "pdesurr.train",
@@ -39,6 +40,7 @@ __all__ = [  # noqa: F822  (the names come from __getattr__)
     "FourierBasis",
     "GaussianRandomField",
     "Grid",
+    "PDESource",
     "Samples",
     "Surrogate",
     "TrainConfig",
@@ -52,6 +54,7 @@ __all__ = [  # noqa: F822  (the names come from __getattr__)
 
 if TYPE_CHECKING:
     from pdesurr.data import generate, open_dataset
+    from pdesurr.data.sources import PDESource
     from pdesurr.fields import FourierBasis, GaussianRandomField, Grid
     from pdesurr.models import FNO
     from pdesurr.objectives import relative_h1, relative_l2

@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal
 
 import tyro
 
+from pdesurr.allocator import tune_allocator
 from pdesurr.checks import PdesurrError, require
 
 
@@ -116,9 +117,10 @@ class Import:
         numbers = self.domain
         require(numbers is None or len(numbers) % 2 == 0, "--domain", "pairs LOWER UPPER", numbers)
         pairs = None if numbers is None else [(numbers[i], numbers[i + 1]) for i in range(0, len(numbers), 2)]
-        info = import_arrays(self.file, self.out, input=self.input, output=self.output, axes=self.axes[0] if self.axes and len(self.axes) == 1 else self.axes,
-                             domain=pairs[0] if pairs and len(pairs) == 1 else pairs, channel_axis=self.channel_axis, limit=self.limit,
-                             overwrite=self.overwrite)
+        axes = self.axes[0] if self.axes and len(self.axes) == 1 else self.axes
+        domain = pairs[0] if pairs and len(pairs) == 1 else pairs
+        info = import_arrays(self.file, self.out, input=self.input, output=self.output, axes=axes, domain=domain,
+                             channel_axis=self.channel_axis, limit=self.limit, overwrite=self.overwrite)
         say(f"{self.out}: {info.n} samples on {'x'.join(map(str, info.grid.shape))} nodes, sha256 {(info.sha256 or '')[:16]}", result=True)
         return {"file": str(self.out), "samples": info.n, "grid": list(info.grid.shape), "sha256": info.sha256}
 
@@ -160,8 +162,6 @@ class Train:
     """What a loss that is not finite does."""
     stream: bool = False
     """Draw fresh samples of the file's PDE on the device instead of reading the stored ones."""
-    overwrite: bool = False
-    """Replace the bundle of a finished run."""
 
     def __call__(self, say: Any) -> Any:
         from pdesurr import workflow
@@ -184,8 +184,7 @@ class Train:
             source = PDESource(workflow.pde_of(data.info), data.grid, len(data), seed=(data.info.seed or 0) + 1)
         model = workflow.ModelConfig(self.modes, self.width, self.depth)
         result = workflow.train_model(data, validation, model, config, self.out, say, self.objective, source)
-        surrogate = workflow.make_surrogate(result, data, config, self.data)
-        bundle = save_surrogate(surrogate, self.out / "bundle", overwrite=True)
+        bundle = save_surrogate(workflow.make_surrogate(result, data, config, self.data), self.out / "bundle", overwrite=True)
         say(f"best validation error {float(result.best_metric):.3e}; bundle: {bundle}", result=True)
         return {"bundle": str(bundle), "best_validation": float(result.best_metric), "epochs": len(result.history)}
 
@@ -241,12 +240,13 @@ class Predict:
 
     def __call__(self, say: Any) -> Any:
         from pdesurr import workflow
+        from pdesurr.surrogates import predictions
 
         surrogate = workflow.bundle_of(self.surrogate)
-        inputs = workflow.read_inputs(self.inputs, self.name, self.stride, surrogate)
-        outputs = workflow.predict_file(surrogate, inputs, self.out, self.overwrite)
+        inputs = predictions.read_inputs(self.inputs, self.name, self.stride, surrogate)
+        outputs = predictions.predict_file(surrogate, inputs, self.out, self.overwrite)
         error = surrogate.error_estimate(inputs.shape[1:-1])
-        known = f"; error on test data: mean {error['mean']:.2e}, 95 % below {error['p95']:.2e}" if error else "; untested: run evaluate first"
+        known = f"; test error: mean {error['mean']:.2e}, 95 % below {error['p95']:.2e}" if error else "; never tested: run evaluate"
         say(f"{self.out}: {len(outputs)} predictions of shape {outputs.shape[1:]}{known}", result=True)
         return {"file": str(self.out), "samples": len(outputs), "error_estimate": error}
 
@@ -301,7 +301,8 @@ def main(argv: list[str] | None = None) -> int:
     flags = {name: f"--{name}" in arguments for name in ("json", "debug")}  # allowed before and after the command's own options
     arguments = [a for a in arguments if a not in ("--json", "--debug")]
     try:
-        command = tyro.cli(Options, prog="pdesurr", args=arguments, config=(tyro.conf.OmitSubcommandPrefixes, tyro.conf.OmitArgPrefixes)).command
+        style = (tyro.conf.OmitSubcommandPrefixes, tyro.conf.OmitArgPrefixes)
+        command = tyro.cli(Options, prog="pdesurr", args=arguments, config=style).command
     except SystemExit as stop:
         return stop.code if isinstance(stop.code, int) else 2
     warnings.showwarning = lambda message, *_, **__: print(f"pdesurr: warning: {message}", file=sys.stderr)
@@ -311,7 +312,7 @@ def main(argv: list[str] | None = None) -> int:
             print(line, file=sys.stdout if result else sys.stderr, flush=True)
 
     try:
-        _prepare()
+        tune_allocator()  # what the command line does for its process, and the library never does by itself
         value = command(say)
     except PdesurrError as error:
         return _fail(error, error.exit_code, flags["debug"])
@@ -320,17 +321,10 @@ def main(argv: list[str] | None = None) -> int:
     except BrokenPipeError:
         return 0
     except Exception as error:  # never a traceback for a user: one line, and how to see more
-        return _fail(f"{type(error).__name__}: {error} (unexpected: please report it with the output of --debug)", 1, flags["debug"])
+        return _fail(error if flags["debug"] else f"{type(error).__name__}: {error} (unexpected: --debug shows where)", 1, flags["debug"])
     if flags["json"]:
         print(json.dumps(value, default=str))
     return 0
-
-
-def _prepare() -> None:
-    """What the command line does for the process, and the library never does by itself."""
-    from pdesurr.allocator import tune_allocator
-
-    tune_allocator()
 
 
 def _fail(error: object, code: int, debug: bool) -> int:

@@ -1,5 +1,6 @@
 """The report of a run: `report.md` and its figures, generated from the run's own numbers."""
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +18,15 @@ BANDS = 16
 SERIES = ("#00798c", "#edae49", "#66a182", "#2e4057")
 
 
-def write_report(folder: Path, results: dict[str, Any], surrogate: Surrogate, test: Dataset, strides: list[int],
-                 errors: dict[str, np.ndarray], history: list[dict[str, Any]]) -> Path:
+def write_report(
+    folder: Path,
+    results: dict[str, Any],
+    surrogate: Surrogate,
+    test: Dataset,
+    strides: list[int],
+    errors: dict[str, np.ndarray],
+    history: list[dict[str, Any]],
+) -> Path:
     """Figures into `folder/figures`, then `folder/report.md`."""
     import matplotlib
 
@@ -77,8 +85,9 @@ def _spectrum(plt: Any, surrogate: Surrogate, test: Dataset, strides: list[int],
     for colour, stride in zip(SERIES, strides, strict=False):
         grid = test.grid.with_shape(test.grid.shape[0] // stride)
         a, u = (jnp.asarray(v[:samples, ::stride]) for v in (test.inputs, test.outputs))
-        measure = jax.jit(lambda a, u, g=grid: jax.vmap(lambda v, w: metrics.error_spectrum(v, w, g, BANDS))(surrogate(a), u))
-        error, truth = (np.sqrt(np.mean(np.square(v), axis=0)) for v in measure(a, u))
+        one = partial(metrics.error_spectrum, grid=grid, bands=BANDS)
+        measure = jax.jit(lambda a, u, one=one: jax.vmap(one)(surrogate(a), u))
+        error, truth = (np.sqrt(np.mean(np.square(rms), axis=0)) for rms in measure(a, u))
         edges = metrics.spectrum_edges(grid, BANDS)
         middle = np.sqrt(np.maximum(edges[:-1], edges[1] / 2) * edges[1:])
         seen = truth > 0
@@ -111,52 +120,73 @@ def seconds(value: float) -> str:
 def cost_lines(results: dict[str, Any]) -> list[str]:
     """Sentences on time per sample, the honest comparison last."""
     cost = results["cost"]
-    lines = [f"surrogate: {seconds(cost['surrogate_seconds'])} a sample (batch of {cost['batch']}, {cost['nodes'][0]} nodes)",
-             f"reference solver ({cost['reference']}): {seconds(cost['reference_seconds'])} a sample, batched alike"]
+    lines = [
+        f"surrogate: {seconds(cost['surrogate_seconds'])} a sample (batch of {cost['batch']}, {cost['nodes'][0]} nodes)",
+        f"reference solver ({cost['reference']}): {seconds(cost['reference_seconds'])} a sample, batched alike",
+    ]
     equal = cost["equal_error"]
     if equal is None:
         return [*lines, "no cheaper setting of the solver reaches the surrogate's error"]
     steps = f", {equal['steps']} steps" if equal["steps"] else ""
-    return [*lines, f"cheapest solver setting at the surrogate's error: {equal['route']} on {equal['nodes'][0]} nodes{steps}: "
-                    f"{seconds(equal['seconds'])} a sample (error {equal['error']:.2e})"]
+    return [
+        *lines,
+        f"cheapest solver setting at the surrogate's error: {equal['route']} on {equal['nodes'][0]} nodes{steps}: "
+        f"{seconds(equal['seconds'])} a sample (error {equal['error']:.2e})",
+    ]
 
 
 def _text(results: dict[str, Any], figures: list[str]) -> str:
-    rows = "\n".join(f"| {k} | {e['mean']:.3e} | {e['median']:.3e} | {e['p95']:.3e} | {e['max']:.3e} |" for k, e in results["errors"].items())
+    rows = "\n".join(
+        f"| {k} | {e['mean']:.3e} | {e['median']:.3e} | {e['p95']:.3e} | {e['max']:.3e} |" for k, e in results["errors"].items()
+    )
     reference = results["reference_error"]
     faster = results["cost"]["equal_error"]
     ratio = faster["seconds"] / results["cost"]["surrogate_seconds"] if faster else None
-    verdict = "" if ratio is None else (
-        f"At equal error the solver takes {ratio:.2g} times the surrogate's time"
-        + (": for plain forward evaluation of this equation, use the solver. " if ratio < 1 else ". ")
-        + "What the surrogate adds is the same call, with gradients, for equations whose solver is not this cheap."
+    verdict = (
+        ""
+        if ratio is None
+        else (
+            f"At equal error the solver takes {ratio:.2g} times the surrogate's time"
+            + (": for plain forward evaluation of this equation, use the solver. " if ratio < 1 else ". ")
+            + "What the surrogate adds is the same call, with gradients, for equations whose solver is not this cheap."
+        )
     )
-    pictures = {"predictions": "Predictions against truth: best, median and worst test sample", "histogram": "Errors of the test samples",
-                "spectrum": "Error by wavenumber", "training": "Training"}
-    shown = "\n\n".join(f"## {pictures[f]}\n\n![{pictures[f]}](figures/{f}.png)" for f in ("predictions", "histogram", "spectrum", "training")
-                        if f in figures)
-    return f"""# Run report: {results['config']['preset']}
+    pictures = {
+        "predictions": "Predictions against truth: best, median and worst test sample",
+        "histogram": "Errors of the test samples",
+        "spectrum": "Error by wavenumber",
+        "training": "Training",
+    }
+    shown = "\n\n".join(
+        f"## {pictures[f]}\n\n![{pictures[f]}](figures/{f}.png)"
+        for f in ("predictions", "histogram", "spectrum", "training")
+        if f in figures
+    )
+    versions = ", ".join(f"{k} {results['environment'][k]}" for k in ("pdesurr", "python", "jax", "equinox", "optax"))
+    config, device = results["config"], results["environment"]["device"]
+    return f"""# Run report: {config["preset"]}
 
 | resolution | mean | median | 95 % | max |
 | --- | --- | --- | --- | --- |
 {rows}
 
-Relative L2 error on {results['config']['test']} test samples. The reference solutions' own error: {reference['figure']:.1e} ({reference['method']}).
-The weights were chosen on {results['config']['validation']} validation samples (best: {results['best_validation']:.3e}); test samples were used once.
+Relative L2 error on {config["test"]} test samples. The reference solutions' own error: {reference["figure"]:.1e}
+({reference["method"]}).
+The weights were chosen on {config["validation"]} validation samples (best: {results["best_validation"]:.3e}); test samples were used once.
 
 ## Time
 
-{chr(10).join('- ' + line for line in cost_lines(results))}
+{chr(10).join("- " + line for line in cost_lines(results))}
 
 {verdict}
 
-Training took {seconds(results['training_seconds'])} on {results['environment']['device']}; {results['parameters']} real weights, seed {results['seed']}.
+Training took {seconds(results["training_seconds"])} on {device}; {results["parameters"]} real weights, seed {results["seed"]}.
 
 {shown}
 
 ## To repeat this
 
-    {results['command']}
+    {results["command"]}
 
-Settings: `config.json`. Numbers: `results.json`. Curve: `metrics.jsonl`. Surrogate: `bundle/`. Versions: {', '.join(f'{k} {v}' for k, v in results['environment'].items() if k in ('pdesurr', 'python', 'jax', 'equinox', 'optax'))}.
+Settings: `config.json`. Numbers: `results.json`. Curve: `metrics.jsonl`. Surrogate: `bundle/`. Versions: {versions}.
 """

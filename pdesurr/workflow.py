@@ -1,12 +1,9 @@
 """The main job end to end: a data set, a trained surrogate, its errors and its cost, a run folder with a report."""
 
 import dataclasses
-import io
 import json
 import platform
 import sys
-import warnings
-import zipfile
 from collections.abc import Callable
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -18,7 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from pdesurr import __version__, objectives
-from pdesurr._files import read_json, write_bytes, write_json, write_text
+from pdesurr._files import read_json, write_json, write_text
 from pdesurr.checks import CheckpointError, DatasetError, require
 from pdesurr.data import Dataset, DatasetInfo, generate, open_dataset, read_info
 from pdesurr.data.augment import AugmentedSource, reflection
@@ -27,7 +24,7 @@ from pdesurr.data.sources import AbstractSource, ArraySource
 from pdesurr.models import FNO
 from pdesurr.pdes import AbstractPDE, Burgers
 from pdesurr.report import write_report
-from pdesurr.surrogates import Channel, RangeWarning, Spec, Surrogate, load_surrogate, save_surrogate
+from pdesurr.surrogates import Channel, Spec, Surrogate, load_surrogate, save_surrogate
 from pdesurr.surrogates.compare import cheapest_setting, sample_errors, seconds_per_sample
 from pdesurr.train import FitResult, TrainConfig, fit
 
@@ -47,9 +44,9 @@ class ModelConfig:
         """The model between the normalisers of its training data."""
         smallest = min(data.grid.shape)
         require(2 * self.modes - 1 <= smallest, "modes", f"at most {(smallest + 1) // 2} on a grid of {data.grid.shape} nodes", self.modes)
-        make = lambda key: FNO(data.inputs.shape[-1], data.outputs.shape[-1], (self.modes,) * data.grid.ndim, self.width,  # noqa: E731
-                               self.depth, head_width=self.head_width, coordinates=tuple(not b.periodic for b in data.grid.bases), key=key)
-        return Scaled(make(jax.random.key(seed)), *scalers(data))
+        network = FNO(data.inputs.shape[-1], data.outputs.shape[-1], (self.modes,) * data.grid.ndim, self.width, self.depth,
+                      head_width=self.head_width, coordinates=tuple(not b.periodic for b in data.grid.bases), key=jax.random.key(seed))
+        return Scaled(network, *scalers(data))
 
 
 def scalers(data: Dataset) -> tuple[ChannelScaler, ChannelScaler]:
@@ -75,10 +72,21 @@ class RunConfig:
 
 
 PRESETS = {
-    "smoke": RunConfig("smoke", resolution=512, stride=8, train=64, validation=16, test=32, nu=0.5,
-                       model=ModelConfig(modes=8, width=16, depth=2), training=TrainConfig(epochs=3, learning_rate=3e-3)),
+    "smoke": RunConfig(
+        "smoke",
+        resolution=512,
+        stride=8,
+        train=64,
+        validation=16,
+        test=32,
+        nu=0.5,
+        model=ModelConfig(modes=8, width=16, depth=2),
+        training=TrainConfig(epochs=3, learning_rate=3e-3),
+    ),
     # A coarser grid and a narrower network than the paper's, so that minutes are enough.
-    "cpu": RunConfig("cpu", stride=32, model=ModelConfig(width=32, head_width=64), training=TrainConfig(epochs=400, learning_rate=5e-3, ema_decay=0.995)),
+    "cpu": RunConfig(
+        "cpu", stride=32, model=ModelConfig(width=32, head_width=64), training=TrainConfig(epochs=350, learning_rate=5e-3, ema_decay=0.995)
+    ),
     "paper": RunConfig("paper", training=TrainConfig(epochs=500, learning_rate=3e-3, ema_decay=0.995)),
 }
 
@@ -106,10 +114,15 @@ def run(config: RunConfig, folder: Path, say: Callable[[str], None]) -> dict[str
     surrogate, errors = evaluate(surrogate, test, strides)
     save_surrogate(surrogate, folder / "bundle", overwrite=True)
     results = {
-        "command": "python -m pdesurr run --preset " + config.preset, "config": to_plain(config), "environment": environment(),
-        "seed": config.training.seed, "dataset_sha256": {name: read_info(path).sha256 for name, path in paths.items()},
-        "reference_error": train.info.reference_error, "errors": {k: summary(v) for k, v in errors.items()},
-        "best_validation": float(result.best_metric), "training_seconds": sum(r["seconds"] for r in result.history),
+        "command": "python -m pdesurr run --preset " + config.preset,
+        "config": to_plain(config),
+        "environment": environment(),
+        "seed": config.training.seed,
+        "dataset_sha256": {name: read_info(path).sha256 for name, path in paths.items()},
+        "reference_error": train.info.reference_error,
+        "errors": {k: summary(v) for k, v in errors.items()},
+        "best_validation": float(result.best_metric),
+        "training_seconds": sum(r["seconds"] for r in result.history),
         "parameters": sum(v.size for v in jax.tree.leaves(eqx.filter(surrogate.model, eqx.is_inexact_array))),
         "cost": compare_cost(surrogate, pde, test, config.stride, float(np.mean(next(iter(errors.values()))))),
     }
@@ -138,15 +151,30 @@ def _is_recipe(path: Path, pde: AbstractPDE, config: RunConfig, count: int) -> b
     return (info.parameters, info.n, info.grid.shape[0], info.seed) == (pde.parameters, count, config.resolution, config.data_seed)
 
 
-def train_model(train: Dataset, validation: Dataset, model: ModelConfig, training: TrainConfig, folder: Path,
-                say: Callable[[str], None], objective: str = "relative_l2", source: AbstractSource | None = None) -> FitResult:
+def train_model(
+    train: Dataset,
+    validation: Dataset,
+    model: ModelConfig,
+    training: TrainConfig,
+    folder: Path,
+    say: Callable[[str], None],
+    objective: str = "relative_l2",
+    source: AbstractSource | None = None,
+) -> FitResult:
     """Fit an FNO to a data set; the state lives in `folder`. `source` replaces the stored samples by others of the same map."""
     assert isinstance(training.seed, int)
     network = model.build(train, training.seed)
     source = source or ArraySource(train.inputs, train.outputs, train.grid)
     say(f"training on {source.size} samples at {'x'.join(map(str, train.grid.shape))} nodes, {training.epochs} epochs ...")
-    return fit(network, source, getattr(objectives, objective), training, folder=folder,
-               validate=ArraySource(validation.inputs, validation.outputs, train.grid), validation_objective=objectives.relative_l2)
+    return fit(
+        network,
+        source,
+        getattr(objectives, objective),
+        training,
+        folder=folder,
+        validate=ArraySource(validation.inputs, validation.outputs, train.grid),
+        validation_objective=objectives.relative_l2,
+    )
 
 
 def make_surrogate(result: FitResult, train: Dataset, training: TrainConfig, path: Path) -> Surrogate:
@@ -154,20 +182,31 @@ def make_surrogate(result: FitResult, train: Dataset, training: TrainConfig, pat
     info = train.info
     norms = np.sqrt(np.asarray(jax.vmap(lambda v: jnp.sum(train.grid.norm(v) ** 2))(jnp.asarray(train.inputs))))
     spec = Spec(
-        pde=info.pde, parameters={k: float(v) for k, v in info.parameters.items()}, grid=train.grid,
-        input=_channels(info, info.input, train.inputs), output=_channels(info, info.output, train.outputs),
+        pde=info.pde,
+        parameters={k: float(v) for k, v in info.parameters.items()},
+        grid=train.grid,
+        input=_channels(info, info.input, train.inputs),
+        output=_channels(info, info.output, train.outputs),
         norms=(float(norms.min()), float(norms.max())),
         data={"name": info.name, "samples": len(train), "sha256": info.sha256, "file": path.name},
-        training={"epochs": training.epochs, "batch_size": training.batch_size, "learning_rate": training.learning_rate,
-                  "seed": training.seed, "best_step": int(result.state.best_step)},
-        errors={}, reference_error=info.reference_error["figure"] if info.reference_error else None,
+        training={
+            "epochs": training.epochs,
+            "batch_size": training.batch_size,
+            "learning_rate": training.learning_rate,
+            "seed": training.seed,
+            "best_step": int(result.state.best_step),
+        },
+        errors={},
+        reference_error=info.reference_error["figure"] if info.reference_error else None,
     )
     return Surrogate(result.model, spec)
 
 
 def _channels(info: Any, mapping: Any, values: np.ndarray) -> tuple[Channel, ...]:
-    return tuple(Channel(name, None if t is None else info.times[t], info.field(name).unit, float(values[..., i].min()), float(values[..., i].max()))
-                 for i, (name, t) in enumerate(mapping))
+    return tuple(
+        Channel(name, None if t is None else info.times[t], info.field(name).unit, float(values[..., i].min()), float(values[..., i].max()))
+        for i, (name, t) in enumerate(mapping)
+    )
 
 
 def evaluate(surrogate: Surrogate, test: Dataset, strides: list[int]) -> tuple[Surrogate, dict[str, np.ndarray]]:
@@ -182,8 +221,13 @@ def evaluate(surrogate: Surrogate, test: Dataset, strides: list[int]) -> tuple[S
 
 
 def summary(errors: np.ndarray) -> dict[str, float]:
-    return {"mean": float(errors.mean()), "median": float(np.median(errors)), "p95": float(np.quantile(errors, 0.95)),
-            "max": float(errors.max()), "samples": len(errors)}
+    return {
+        "mean": float(errors.mean()),
+        "median": float(np.median(errors)),
+        "p95": float(np.quantile(errors, 0.95)),
+        "max": float(errors.max()),
+        "samples": len(errors),
+    }
 
 
 def compare_cost(surrogate: Surrogate, pde: AbstractPDE, test: Dataset, stride: int, error: float, batch: int = 100) -> dict[str, Any]:
@@ -193,9 +237,11 @@ def compare_cost(surrogate: Surrogate, pde: AbstractPDE, test: Dataset, stride: 
     a = jnp.asarray(inputs, jnp.float32)
     reference = jax.jit(jax.vmap(lambda v: pde.solve(v, grid, method="cole_hopf")))  # pyright: ignore[reportCallIssue]
     return {
-        "batch": len(inputs), "nodes": list(grid.shape),
+        "batch": len(inputs),
+        "nodes": list(grid.shape),
         "surrogate_seconds": seconds_per_sample(jax.jit(lambda v: surrogate(v)), a),
-        "reference_seconds": seconds_per_sample(reference, a), "reference": "Cole-Hopf by FFT",
+        "reference_seconds": seconds_per_sample(reference, a),
+        "reference": "Cole-Hopf by FFT",
         "equal_error": cheapest_setting(pde, inputs, outputs, grid, error),
     }
 
@@ -209,8 +255,15 @@ def environment() -> dict[str, Any]:
         except PackageNotFoundError:
             packages[name] = "?"
     device = jax.devices()[0]
-    return {"pdesurr": __version__, "python": platform.python_version(), **packages, "device": f"{device.platform} {device.device_kind}".strip(),
-            "devices": jax.device_count(), "precision": "float32", "system": sys.platform}
+    return {
+        "pdesurr": __version__,
+        "python": platform.python_version(),
+        **packages,
+        "device": f"{device.platform} {device.device_kind}".strip(),
+        "devices": jax.device_count(),
+        "precision": "float32",
+        "system": sys.platform,
+    }
 
 
 def to_plain(config: Any) -> dict[str, Any]:
@@ -224,8 +277,10 @@ def _claim(folder: Path, config: RunConfig) -> None:
         old = read_json(file)
         changed = [k for k, v in to_plain(config).items() if old.get(k) != v]
         if changed:
-            raise CheckpointError(f"{folder} holds a run with another {changed[0]} ({old.get(changed[0])}, not {to_plain(config)[changed[0]]}); "
-                                  "choose another --out, or delete the folder")
+            raise CheckpointError(
+                f"{folder} holds a run with another {changed[0]} ({old.get(changed[0])}, not {to_plain(config)[changed[0]]}); "
+                "choose another --out, or delete the folder"
+            )
     else:
         write_text(file, json.dumps(to_plain(config), indent=1) + "\n")
 
@@ -242,40 +297,3 @@ def pde_of(info: DatasetInfo) -> AbstractPDE:
         keep = ("nu", "length", "horizon", "sigma", "tau", "gamma")
         return Burgers(**{k: float(info.parameters[k]) for k in keep}, zero_mean=bool(info.parameters["zero_mean"]))
     raise AssertionError(info.pde)
-
-
-def read_inputs(path: Path, name: str, stride: int, surrogate: Surrogate) -> np.ndarray:
-    """Inputs `(n, *grid, channel)` of a data file, an .npz or an .npy file. Raises `DatasetError` or `UsageError`."""
-    if path.suffix not in (".npz", ".npy"):
-        return open_dataset(path, stride=stride).inputs
-    try:
-        with open(path, "rb") as file:
-            found = np.load(file, allow_pickle=False)
-            if path.suffix == ".npz" and name not in found.files:
-                raise DatasetError(f"{path}: no array {name!r}; it holds {', '.join(found.files)}; choose one with --name")
-            values = np.asarray(found[name] if path.suffix == ".npz" else found)
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
-        raise DatasetError(f"{path}: not a readable {path.suffix} file without Python objects ({' '.join(str(error).split())[:120]})") from None
-    require(values.dtype.kind in "fiub", "inputs", "real numbers", str(values.dtype))
-    if values.ndim == surrogate.spec.grid.ndim + 1 and len(surrogate.spec.input) == 1:
-        values = values[..., None]
-    require(values.ndim == surrogate.spec.grid.ndim + 2, "inputs", f"an array (n, {', '.join(surrogate.spec.grid.names)}, "
-            f"{len(surrogate.spec.input)})", values.shape)
-    return values.astype(np.float32)
-
-
-def predict_file(surrogate: Surrogate, inputs: np.ndarray, out: Path, overwrite: bool, batch: int = 64) -> np.ndarray:
-    """Predict a batch at a time and write `input` and `output` into an .npz file."""
-    if out.exists() and not overwrite:
-        raise DatasetError(f"{out}: exists already; choose another name or say --overwrite")
-    surrogate.predict(inputs[:1])  # shape, values and range are checked before the work
-    for warning in surrogate.range_warnings(jnp.asarray(inputs), surrogate.grid_of(inputs.shape)):
-        warnings.warn(warning, RangeWarning, stacklevel=2)
-    require(bool(np.isfinite(inputs).all()), "inputs", "finite values", "NaN or infinity", "repair or drop those samples")
-    call = jax.jit(lambda v: surrogate(v))
-    outputs = np.concatenate([np.asarray(call(jnp.asarray(inputs[i : i + batch]))) for i in range(0, len(inputs), batch)])
-    buffer = io.BytesIO()
-    np.savez(buffer, allow_pickle=False, input=inputs, output=outputs)
-    out.parent.mkdir(parents=True, exist_ok=True)
-    write_bytes(out, buffer.getvalue())
-    return outputs

@@ -8,6 +8,8 @@ from pathlib import Path
 os.environ.setdefault("JAX_NUM_CPU_DEVICES", "4")
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+# Tests compile far more than they compute.
+os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} --xla_backend_optimization_level=0".strip()
 os.environ.setdefault("MPLBACKEND", "Agg")
 
 from jaxtyping import install_import_hook  # noqa: E402
@@ -20,6 +22,8 @@ import pdesurr  # noqa: E402, F401  (sets the XLA option that jax 0.10.2 needs)
 
 jax.config.update("jax_numpy_dtype_promotion", "strict")
 jax.config.update("jax_numpy_rank_promotion", "raise")
+# Four devices on two cores: programs in flight together can starve each other's collectives of threads.
+jax.config.update("jax_cpu_enable_async_dispatch", False)
 
 ROOT = Path(__file__).resolve().parents[1]
 

@@ -100,7 +100,9 @@ def test_any_length():
     np.testing.assert_allclose(scaled.cole_hopf(a, scaled.grid(512), (s,)), PDE.cole_hopf(a, GRID, (1.0,)), atol=1e-10)
 
 
-@pytest.mark.parametrize("setting", [Setting("cole_hopf", (256,), None), Setting("heat_kernel", (128,), None), Setting("etdrk4", (256,), 64)])
+@pytest.mark.parametrize(
+    "setting", [Setting("cole_hopf", (256,), None), Setting("heat_kernel", (128,), None), Setting("etdrk4", (256,), 64)]
+)
 def test_settings_solve_the_same_problem(setting):
     a = draw(n=1)[0]
     u, truth = PDE.solve_at(a, GRID, setting), PDE.heat_kernel(a, GRID, (1.0,))[0]
@@ -108,15 +110,18 @@ def test_settings_solve_the_same_problem(setting):
     assert any(setting in group for group in PDE.settings(GRID))
 
 
-@pytest.mark.parametrize(("make", "words"), [
-    (lambda: Burgers(nu=-0.1), "nu: expected a viscosity > 0, received -0.1"),
-    (lambda: Burgers(nu=float("nan")), "nu"),
-    (lambda: Burgers(length=0.0), "length"),
-    (lambda: PDE.solve(jnp.zeros((512, 2)), GRID), "one sample of shape|512,2"),
-    (lambda: PDE.solve(jnp.zeros((512, 1)), GRID, (1.0, 0.5)), "times"),
-    (lambda: PDE.solve(jnp.zeros((512, 1)), GRID, method="magic"), "method"),
-    (lambda: jax.jit(lambda v: PDE.solve(v, GRID))(jnp.zeros((512, 1))), "speed"),
-])
+@pytest.mark.parametrize(
+    ("make", "words"),
+    [
+        (lambda: Burgers(nu=-0.1), "nu: expected a viscosity > 0, received -0.1"),
+        (lambda: Burgers(nu=float("nan")), "nu"),
+        (lambda: Burgers(length=0.0), "length"),
+        (lambda: PDE.solve(jnp.zeros((512, 2)), GRID), "one sample of shape|512,2"),
+        (lambda: PDE.solve(jnp.zeros((512, 1)), GRID, (1.0, 0.5)), "times"),
+        (lambda: PDE.solve(jnp.zeros((512, 1)), GRID, method="magic"), "method"),
+        (lambda: jax.jit(lambda v: PDE.solve(v, GRID))(jnp.zeros((512, 1))), "speed"),
+    ],
+)
 def test_bad_arguments_are_named(make, words):
     with pytest.raises((UsageError, TypeCheckError), match=words):
         make()

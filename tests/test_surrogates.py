@@ -23,7 +23,9 @@ ERROR = {"mean": 0.01, "median": 0.01, "p95": 0.02, "max": 0.03, "samples": 5}
 
 def build():
     channel = lambda t: (Channel("u", t, "1", -4.0, 4.0),)  # noqa: E731
-    spec = Spec("Burgers", PDE.parameters, GRID, channel(0.0), channel(1.0), (0.1, 9.0), {"name": "set"}, {"epochs": 1}, {"32": ERROR}, 1e-8)
+    spec = Spec(
+        "Burgers", PDE.parameters, GRID, channel(0.0), channel(1.0), (0.1, 9.0), {"name": "set"}, {"epochs": 1}, {"32": ERROR}, 1e-8
+    )
     model = FNO(1, 1, (5,), 6, 2, head_width=8, coordinates=(False,), key=jax.random.key(0))
     return Surrogate(Scaled(model, ChannelScaler((0.0,), (1.1,)), ChannelScaler((0.1,), (0.9,))), spec)
 
@@ -61,13 +63,16 @@ def test_warnings_outside_the_trained_range(surrogate):
         surrogate.predict(a * 1e-3)
 
 
-@pytest.mark.parametrize(("a", "words"), [
-    (np.zeros((32,)), r"add the channel axis with a\[..., None\]"),
-    (np.zeros((32, 2)), "the channel is u"),
-    (np.zeros((3, 3, 32, 1)), "one batch axis"),
-    (np.zeros((7, 1)), "modes"),
-    (np.full((32, 1), np.nan), "finite values"),
-])
+@pytest.mark.parametrize(
+    ("a", "words"),
+    [
+        (np.zeros((32,)), r"add the channel axis with a\[..., None\]"),
+        (np.zeros((32, 2)), "the channel is u"),
+        (np.zeros((3, 3, 32, 1)), "one batch axis"),
+        (np.zeros((7, 1)), "modes"),
+        (np.full((32, 1), np.nan), "finite values"),
+    ],
+)
 def test_bad_inputs_are_named(surrogate, a, words):
     with pytest.raises(UsageError, match=words):
         surrogate.predict(a)
@@ -133,8 +138,10 @@ def test_bundle_files_and_card(bundle, surrogate):
         save_surrogate(surrogate, bundle)
     a = inputs()
     np.testing.assert_array_equal(load_surrogate(bundle)(a), surrogate(a))
-    np.testing.assert_allclose(sample_errors(surrogate, np.asarray(a), np.asarray(a), GRID), sample_errors(load_surrogate(bundle), np.asarray(a),
-                               np.asarray(a), GRID))
+    np.testing.assert_allclose(
+        sample_errors(surrogate, np.asarray(a), np.asarray(a), GRID),
+        sample_errors(load_surrogate(bundle), np.asarray(a), np.asarray(a), GRID),
+    )
 
 
 def rehash(bundle):
@@ -166,7 +173,9 @@ def flip(bundle):
 
 
 def pickle_in_disguise(bundle):
-    (bundle / "model.safetensors").write_bytes(b"\x80\x04\x95\x1c\x00\x00\x00\x00\x00\x00\x00\x8c\x05posix\x94\x8c\x06system\x94\x93\x94\x8c\x04true\x94\x85\x94R\x94.")
+    (bundle / "model.safetensors").write_bytes(
+        b"\x80\x04\x95\x1c\x00\x00\x00\x00\x00\x00\x00\x8c\x05posix\x94\x8c\x06system\x94\x93\x94\x8c\x04true\x94\x85\x94R\x94."
+    )
     rehash(bundle)
 
 

@@ -56,10 +56,18 @@ def measure(inputs: np.ndarray, truth: np.ndarray, rounds: int) -> list[dict]:
                     runs[name, precision], errors[name, precision] = run, relative(np.asarray(run(), np.float64), truth).mean()
     seconds = harness.alternate(runs, rounds)  # pyright: ignore[reportArgumentType]
     ours = seconds[OURS, "float64"] / SAMPLES
-    return [harness.row(f"{POINTS} points, nu {PDE.nu:g}, float64; peer in {precision}", ours, peer,
-                        seconds[peer, precision] / SAMPLES if (peer, precision) in seconds else None,
-                        ours_error=errors[OURS, "float64"], peer_error=errors.get((peer, precision)))
-            for precision in ("float64", "float32") for peer in list(solvers())[1:]]
+    return [
+        harness.row(
+            f"{POINTS} points, nu {PDE.nu:g}, float64; peer in {precision}",
+            ours,
+            peer,
+            seconds[peer, precision] / SAMPLES if (peer, precision) in seconds else None,
+            ours_error=errors[OURS, "float64"],
+            peer_error=errors.get((peer, precision)),
+        )
+        for precision in ("float64", "float32")
+        for peer in list(solvers())[1:]
+    ]
 
 
 def in_precision(function: Callable, a: jax.Array, precision: str) -> Callable:
@@ -82,7 +90,11 @@ def self_consistency(inputs: np.ndarray, rounds: int) -> list[dict]:
             once, twice = jax.jit(jax.vmap(lambda v, at=at: at(v, 1.0))), jax.jit(jax.vmap(lambda v, at=at: at(at(v, 0.5), 0.5)))
             gap = relative(np.asarray(twice(a)), np.asarray(once(a)))
             seconds = harness.alternate({name: lambda once=once: once(a)}, rounds)[name]
-            rows.append(harness.row(f"float64 self-consistency, {name} (worst sample {gap.max():.1e})", seconds / len(a), ours_error=float(np.median(gap))))
+            rows.append(
+                harness.row(
+                    f"float64 self-consistency, {name} (worst sample {gap.max():.1e})", seconds / len(a), ours_error=float(np.median(gap))
+                )
+            )
     return rows
 
 

@@ -1,6 +1,6 @@
 """Four trainings on one vmapped axis against four one after another: same members, same results, whole epochs in `lax.scan`.
 
-    python experiments/benchmarks/ensemble.py [--json] [--quick] [--only SUBSTRING]
+python experiments/benchmarks/ensemble.py [--json] [--quick] [--only SUBSTRING]
 """
 
 import argparse
@@ -41,13 +41,24 @@ def measure(name: str, nodes: int, width: int, rounds: int) -> dict:
     single = over_devices(engine.segment, device, (None, None, 1))
     together = over_devices(jax.vmap(engine.segment, in_axes=(0, None, 0)), device, (None, None, 2))
     alone = [single(s, source, n)[0].params for s, n in zip(states, numbers, strict=True)]
-    gap = max(float(jnp.max(jnp.abs(x[i] - y))) for i, m in enumerate(alone)
-              for x, y in zip(jax.tree.leaves(together(stacked, source, numbers)[0].params), jax.tree.leaves(m), strict=True))
-    seconds = harness.alternate({
-        "together": lambda: together(stacked, source, numbers),
-        "alone": lambda: [single(s, source, n) for s, n in zip(states, numbers, strict=True)],
-    }, rounds)
-    return harness.row(f"{name}, {MEMBERS} members, {STEPS} steps (largest difference {gap:.1e})", seconds["together"], f"{MEMBERS} single runs", seconds["alone"])
+    gap = max(
+        float(jnp.max(jnp.abs(x[i] - y)))
+        for i, m in enumerate(alone)
+        for x, y in zip(jax.tree.leaves(together(stacked, source, numbers)[0].params), jax.tree.leaves(m), strict=True)
+    )
+    seconds = harness.alternate(
+        {
+            "together": lambda: together(stacked, source, numbers),
+            "alone": lambda: [single(s, source, n) for s, n in zip(states, numbers, strict=True)],
+        },
+        rounds,
+    )
+    return harness.row(
+        f"{name}, {MEMBERS} members, {STEPS} steps (largest difference {gap:.1e})",
+        seconds["together"],
+        f"{MEMBERS} single runs",
+        seconds["alone"],
+    )
 
 
 def main() -> None:

@@ -67,9 +67,14 @@ class Surrogate(eqx.Module):
         d, channels = self.spec.grid.ndim, len(self.spec.input)
         names = ", ".join(c.name for c in self.spec.input)
         fits = len(shape) in (d + 1, d + 2) and shape[-1] == channels
-        require(fits, "input", f"shape ({', '.join(self.spec.grid.names)}, {channels}) or the same behind one batch axis; "
-                f"{'the channel is' if channels == 1 else 'channels are'} {names}", tuple(shape),
-                "add the channel axis with a[..., None]" if channels == 1 and len(shape) in (d, d + 1) else "")
+        require(
+            fits,
+            "input",
+            f"shape ({', '.join(self.spec.grid.names)}, {channels}) or the same behind one batch axis; "
+            f"{'the channel is' if channels == 1 else 'channels are'} {names}",
+            tuple(shape),
+            "add the channel axis with a[..., None]" if channels == 1 and len(shape) in (d, d + 1) else "",
+        )
         return self.spec.grid.with_shape(*shape[-d - 1 : -1])
 
     def range_warnings(self, a: Float[Array, "..."], grid: Grid) -> list[str]:
@@ -79,8 +84,10 @@ class Surrogate(eqx.Module):
             low, high = float(jnp.min(a[..., i])), float(jnp.max(a[..., i]))
             margin = 1e-6 * (channel.upper - channel.lower)
             if low < channel.lower - margin or high > channel.upper + margin:
-                found.append(f"input {channel.name} has values in [{low:.4g}, {high:.4g}], training saw [{channel.lower:.4g}, "
-                             f"{channel.upper:.4g}]: the stated error does not hold there")
+                found.append(
+                    f"input {channel.name} has values in [{low:.4g}, {high:.4g}], training saw [{channel.lower:.4g}, "
+                    f"{channel.upper:.4g}]: the stated error does not hold there"
+                )
         batch = a if a.ndim == grid.ndim + 2 else a[None]
         norms = jax.vmap(lambda v: jnp.sqrt(jnp.sum(grid.norm(v) ** 2)))(batch)
         low, high = float(jnp.min(norms)), float(jnp.max(norms))
@@ -95,7 +102,9 @@ class Surrogate(eqx.Module):
         """The relative L2 error measured on test data at (or nearest to) a resolution: mean, median, p95, max; None if untested."""
         return self.spec.error_at(shape or self.spec.grid.shape)
 
-    def check_against_solver(self, pde: AbstractPDE, *, samples: int = 16, seed: int, route: str | None = None) -> Float[np.ndarray, " samples"]:
+    def check_against_solver(
+        self, pde: AbstractPDE, *, samples: int = 16, seed: int, route: str | None = None
+    ) -> Float[np.ndarray, " samples"]:
         """Relative L2 errors on fresh draws of the equation's prior, solved by its reference solver."""
         require(type(pde).__name__ == self.spec.pde, "pde", f"the equation it was trained for, {self.spec.pde}", type(pde).__name__)
         grid = self.spec.grid

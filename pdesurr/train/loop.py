@@ -152,7 +152,7 @@ class _Run:
             measure = jax.vmap(measure, in_axes=(0, None, None))
         compiled, arrays = over_devices(measure, devices, (None, None, 1 if split else None), parallel), self.replicate(source)
         keep = jax.jit(jax.vmap(keep_best) if self.config.members else keep_best)
-        return lambda state: keep(state, compiled(state.ema, arrays, numbers))
+        return lambda state: keep(state, jax.block_until_ready(compiled(state.ema, arrays, numbers)))
 
     # The loop.
 
@@ -185,14 +185,16 @@ class _Run:
             if asked_to_stop():
                 return state, False
             bad = np.sum(state.bad_steps)
-            state, metrics = self.run_segment(state, self.source_arrays, numbers[..., start : start + self.segment, :])
+            # Waited for on every device: on CPU two programs in flight can starve each other's collectives of threads.
+            state, metrics = jax.block_until_ready(
+                self.run_segment(state, self.source_arrays, numbers[..., start : start + self.segment, :]))
             books["partial"].append(jax.tree.map(lambda v: np.asarray(v).tolist(), metrics))
             if np.sum(state.bad_steps) > bad:
                 state = self._on_bad(state, before, books, numbers)
                 if not books["partial"]:  # rolled back
                     return self._epoch(state, books, asked_to_stop)
         if self.validate:
-            state = self.validate(state)
+            state = jax.block_until_ready(self.validate(state))
         return state, True
 
     def _on_bad(self, state: TrainState, before: TrainState | None, books: dict, numbers: Array) -> TrainState:

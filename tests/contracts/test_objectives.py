@@ -49,4 +49,6 @@ def test_gradient_is_the_finite_difference(objective, grid, x64):
 def test_order_of_the_batch_does_not_matter(objective):
     data = batch(PERIODIC)
     back = jax.tree.map(lambda v: v[::-1], data)
-    np.testing.assert_allclose(objective(Offset(jnp.asarray(0.2)), data, None)[0], objective(Offset(jnp.asarray(0.2)), back, None)[0], rtol=1e-6)
+    np.testing.assert_allclose(
+        objective(Offset(jnp.asarray(0.2)), data, None)[0], objective(Offset(jnp.asarray(0.2)), back, None)[0], rtol=1e-6
+    )
