@@ -160,6 +160,8 @@ class Train:
     """Of weights and order."""
     on_bad: Literal["raise", "skip", "rollback"] = "raise"
     """What a loss that is not finite does."""
+    checkpoint_seconds: float = 30.0
+    """Time between checkpoints, taken at the end of an epoch."""
     stream: bool = False
     """Draw fresh samples of the file's PDE on the device instead of reading the stored ones."""
 
@@ -171,7 +173,7 @@ class Train:
         from pdesurr.train import TrainConfig
 
         config = TrainConfig(epochs=self.epochs, batch_size=self.batch_size, learning_rate=self.learning_rate, seed=self.seed,
-                             weight_decay=self.weight_decay, on_bad=self.on_bad)
+                             weight_decay=self.weight_decay, on_bad=self.on_bad, checkpoint_seconds=self.checkpoint_seconds)
         data = open_dataset(self.data, stride=self.stride)
         if self.validation:
             validation = open_dataset(self.validation, stride=self.stride)

@@ -5,6 +5,9 @@ import json
 import os
 import re
 import signal
+import subprocess
+import sys
+import time
 
 import equinox as eqx
 import jax
@@ -258,3 +261,23 @@ def test_a_pde_no_route_of_which_is_right_is_refused(monkeypatch):
 def test_bad_settings_are_named(change, words):
     with pytest.raises((UsageError, TypeCheckError), match=words):
         run(dataclasses.replace(CONFIG, **change), devices=4)
+
+
+@pytest.mark.slow
+def test_kill_minus_nine_ten_times(tmp_path, child_env):
+    """Killed at ten random moments, training ends with the same bits as if it had not been."""
+    run_cli = [sys.executable, "-m", "pdesurr"]
+    subprocess.run([*run_cli, "generate", "burgers", "--out", str(tmp_path / "set.h5"), "--samples", "400", "--resolution", "256"],
+                   check=True, env=child_env, capture_output=True)
+    train = [*run_cli, "train", str(tmp_path / "set.h5"), "--modes", "12", "--width", "32", "--epochs", "60", "--checkpoint-seconds", "0.3"]
+    subprocess.run([*train, "--out", str(tmp_path / "whole")], check=True, env=child_env, capture_output=True)
+    rng, killed = np.random.default_rng(0), tmp_path / "killed"
+    for _ in range(10):
+        process = subprocess.Popen([*train, "--out", str(killed)], env=child_env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        time.sleep(rng.uniform(4.0, 10.0))
+        process.kill()
+        process.wait()
+    subprocess.run([*train, "--out", str(killed)], check=True, env=child_env, capture_output=True)
+    newest = [sorted((folder / "checkpoints").iterdir())[-1] / "state.safetensors" for folder in (tmp_path / "whole", killed)]
+    assert newest[0].read_bytes() == newest[1].read_bytes()
+    assert (tmp_path / "whole/bundle/model.safetensors").read_bytes() == (killed / "bundle/model.safetensors").read_bytes()

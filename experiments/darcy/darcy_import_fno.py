@@ -67,9 +67,9 @@ def main() -> None:
         tests = {"error_16": data(options.file, folder, "test_16"), "error_32": data(options.file, folder, "test_32")}
         found = [train(whole, tests, seed, options.epochs, folder) for seed in SEEDS]
     rows = [row for row, _ in found]
-    result = {"rows": rows, "mean_16": float(np.mean([r["error_16"] for r in rows])), "mean_32": float(np.mean([r["error_32"] for r in rows])),
-              "parameters": found[0][1], "epochs": options.epochs, "environment": environment(), "dataset_sha256": whole.info.sha256,
-              "command": "python experiments/darcy/darcy_import_fno.py ../shared/data/darcy_neuraloperator.h5 --json"}
+    means = {f"mean_{n}": float(np.mean([r[f"error_{n}"] for r in rows])) for n in (16, 32)}
+    result = {"rows": rows, **means, "parameters": found[0][1], "epochs": options.epochs, "environment": environment(),
+              "dataset_sha256": whole.info.sha256, "command": "python experiments/darcy/darcy_import_fno.py ../shared/data/darcy_neuraloperator.h5 --json"}
     if options.json:
         print(json.dumps(result))
     else:
