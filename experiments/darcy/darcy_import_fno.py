@@ -68,8 +68,11 @@ def main() -> None:
         found = [train(whole, tests, seed, options.epochs, folder) for seed in SEEDS]
     rows = [row for row, _ in found]
     means = {f"mean_{n}": float(np.mean([r[f"error_{n}"] for r in rows])) for n in (16, 32)}
-    result = {"rows": rows, **means, "parameters": found[0][1], "epochs": options.epochs, "environment": environment(),
-              "dataset_sha256": whole.info.sha256, "command": "python experiments/darcy/darcy_import_fno.py ../shared/data/darcy_neuraloperator.h5 --json"}
+    result = {
+        "rows": rows, **means, "parameters": found[0][1], "epochs": options.epochs, "environment": environment(),
+        "dataset_sha256": whole.info.sha256,
+        "command": "python experiments/darcy/darcy_import_fno.py ../shared/data/darcy_neuraloperator.h5 --json",
+    }
     if options.json:
         print(json.dumps(result))
     else:

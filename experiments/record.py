@@ -1,0 +1,32 @@
+"""Run a command whose last line is a JSON object and keep it as experiments/results/NAME.json with command, commit and wall time.
+
+    python experiments/record.py burgers_generation python experiments/benchmarks/burgers_generation.py --json
+    python experiments/record.py run_cpu python -m pdesurr run --preset cpu --json
+
+Then `python experiments/render.py` fills the tables.
+"""
+
+import json
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+
+
+def main() -> int:
+    name, command = sys.argv[1], sys.argv[2:]
+    commit = subprocess.run(["git", "rev-parse", "HEAD"], cwd=HERE, capture_output=True, text=True, check=True).stdout.strip()
+    began = time.perf_counter()
+    done = subprocess.run([sys.executable if command[0] == "python" else command[0], *command[1:]], stdout=subprocess.PIPE, text=True)
+    if done.returncode != 0:
+        return done.returncode
+    result = json.loads(done.stdout.strip().splitlines()[-1])
+    kept = {**result, "command": " ".join(command), "commit": commit, "wall_seconds": time.perf_counter() - began}
+    (HERE / "results" / f"{name}.json").write_text(json.dumps(kept, indent=1) + "\n")
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
