@@ -114,7 +114,7 @@ def test_import_then_train_on_two_axes_with_walls(tmp_path, capsys):
     )
     assert main(["evaluate", str(tmp_path / "run"), str(made)]) == 0
     capsys.readouterr()
-    fails(capsys, 1, "'b'", "import", tmp_path / "fields.npz", "--input", "b", "--output", "u", "--out", tmp_path / "x.h5")
+    fails(capsys, 1, "b: no such", "import", tmp_path / "fields.npz", "--input", "b", "--output", "u", "--out", tmp_path / "x.h5")
     fails(
         capsys,
         2,
