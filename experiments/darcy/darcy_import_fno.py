@@ -29,7 +29,7 @@ from pdesurr.train import TrainConfig, fit
 from pdesurr.types import parameter_count
 from pdesurr.workflow import Scaled, environment, evaluate, make_surrogate, scalers
 
-MODES, WIDTH, HEAD = (6, 6), 16, 64  # the largest that validation preferred under 191 881 weights
+MODES, WIDTH, HEAD = (5, 5), 20, 64  # lowest validation error (seed 0) of (6, 6) x 16, (5, 5) x 20 and (6, 6) x 18
 SEEDS = (0, 1, 2)
 
 
