@@ -92,26 +92,6 @@ def test_second_derivative_forward_over_reverse_equals_reverse_over_reverse(x64)
     np.testing.assert_allclose(forward, reverse, rtol=1e-9, atol=1e-11)
 
 
-@pytest.mark.parametrize("points", [1024, 1025])
-def test_product_for_aliased_rows_differentiates_as_any_product(points, x64):
-    rng = np.random.default_rng(0)
-    weight, v, u = (jnp.asarray(rng.standard_normal(s)) for s in ((3, 33), (33, points), (3, points)))
-
-    def f(weight, v):
-        return jnp.vdot(u, product(weight, v) ** 2)
-
-    def g(weight, v):
-        return jnp.vdot(u, (weight @ v) ** 2)
-
-    def derivatives(f):
-        slope = jax.grad(f, (0, 1))
-        many = jax.vmap(slope, (0, None))(jnp.stack([weight, 2 * weight]), v)
-        return slope(weight, v), jax.jvp(slope, (weight, v), (weight, v))[1], many
-
-    for x, y in zip(*(jax.tree.leaves(jax.jit(derivatives, static_argnums=0)(h)) for h in (f, g)), strict=True):
-        np.testing.assert_allclose(x, y, rtol=1e-10, atol=1e-10)
-
-
 def test_every_leaf_has_a_gradient():
     gradient = jax.jit(jax.grad(lambda m: jnp.sum(m.batched(batch()) ** 2)))(fno(channel_mlp=0.5, lifting_width=12))
     assert all(np.any(np.asarray(g) != 0) and np.all(np.isfinite(g)) for g in jax.tree.leaves(gradient))

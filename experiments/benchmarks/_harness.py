@@ -8,18 +8,21 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
+from importlib.metadata import version
 from pathlib import Path
 from statistics import median
 from typing import Any
 
 COLUMNS = ("work", "ours_s", "peer", "peer_s", "ratio", "ours_error", "peer_error", "ours_mb", "peer_mb")
 
-# glibc keeps large buffers between steps instead of returning them to the kernel: the best setting for every CPU peer too.
+# glibc keeps large buffers between steps instead of returning them to the kernel, and asks for huge pages: the best setting
+# for every CPU peer too.
 ALLOCATOR = {
     "MALLOC_ARENA_MAX": "1",
     "MALLOC_MMAP_THRESHOLD_": str(1 << 30),
     "MALLOC_TRIM_THRESHOLD_": str((1 << 31) - 1),
     "MALLOC_TOP_PAD_": str(64 << 20),
+    "GLIBC_TUNABLES": "glibc.malloc.hugetlb=1",
 }
 
 
@@ -65,9 +68,9 @@ def machine() -> dict[str, Any]:
         found = re.search(r"model name\s*:\s*(.+)", Path("/proc/cpuinfo").read_text())
         cpu = found.group(1).strip() if found else cpu
     described = {"cpu": cpu, "cores": len(os.sched_getaffinity(0)), "system": platform.system(), "python": platform.python_version()}
+    described["jax"] = version("jax")
     if "jax" in sys.modules:
-        jax = sys.modules["jax"]
-        described |= {"jax": jax.__version__, "device": jax.devices()[0].device_kind}
+        described["device"] = sys.modules["jax"].devices()[0].device_kind
     return described
 
 

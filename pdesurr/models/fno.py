@@ -37,27 +37,6 @@ def once(v: Float[Array, "..."]) -> Float[Array, "..."]:
     return lax.optimization_barrier(v)
 
 
-def product(weight: Float[Array, "out in"], v: Float[Array, "in points"]) -> Float[Array, "out points"]:
-    """W v. Where the rows of `v` start a multiple of 4096 bytes apart, they all fall into the same cache set, and on CPU the
-    derivative in W, a product of two such arrays, takes twice its time: there `v` is turned first."""
-    aliased = jax.default_backend() == "cpu" and v.shape[0] >= 32 and v.shape[1] * v.dtype.itemsize % 4096 == 0
-    return jax.checkpoint(_turning)(weight, v) if aliased else _plain(weight, v)
-
-
-def _plain(weight: Array, v: Array) -> Array:
-    return lax.dot_general(weight, v, (((1,), (0,)), ((), ())))
-
-
-_turning = jax.custom_jvp(_plain)
-
-
-@_turning.defjvp
-def _turning_jvp(primals, tangents):
-    (weight, v), (d_weight, dv) = primals, tangents
-    turned = once(jnp.transpose(v))  # the transpose of this rule then multiplies by it, as a plain product
-    return _turning(weight, v), lax.dot_general(d_weight, turned, (((1,), (1,)), ((), ()))) + _turning(weight, dv)
-
-
 class Pointwise(eqx.Module):
     """One matrix applied at every point of channel-leading values: u = W v + b. Uniform(+-1/sqrt(in)) at first."""
 
@@ -71,7 +50,7 @@ class Pointwise(eqx.Module):
         self.bias = jax.random.uniform(key_bias, (out_channels,), minval=-bound, maxval=bound) if use_bias else None
 
     def __call__(self, v: Float[Array, "in points"]) -> Float[Array, "out points"]:
-        u = product(self.weight.astype(v.dtype), v)
+        u = lax.dot_general(self.weight.astype(v.dtype), v, (((1,), (0,)), ((), ())))
         return u if self.bias is None else u + _channels(self.bias, u)
 
 
