@@ -9,7 +9,6 @@ from jax.flatten_util import ravel_pytree
 from pdesurr.checks import UsageError
 from pdesurr.fields import FourierBasis, Grid, UniformBasis
 from pdesurr.models import FNO
-from pdesurr.models.fno import product
 from pdesurr.types import Model, Samples, parameter_count
 
 KEY = jax.random.key(0)
