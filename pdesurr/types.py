@@ -44,10 +44,18 @@ class Model(Protocol):
 
 
 @runtime_checkable
+class StorableModel(Model, Protocol):
+    """A model that a bundle can hold: its class and these arguments, with the weights, make it again."""
+
+    @property
+    def arguments(self) -> dict[str, Any]: ...
+
+
+@runtime_checkable
 class Objective(Protocol):
     """A number about a model and a batch: `(model, batch, key) -> (loss, metrics)`."""
 
-    def __call__(self, model: Model, batch: Batch, key: Key | None) -> tuple[Array, Metrics]: ...
+    def __call__(self, model: Model, batch: Batch, key: Key | None, /) -> tuple[Array, Metrics]: ...
 
 
 def apply(model: Model, a: Samples, x: Any, *, key: Key | None = None) -> Array:

@@ -118,7 +118,7 @@ def test_settings_solve_the_same_problem(setting):
         (lambda: Burgers(length=0.0), "length"),
         (lambda: PDE.solve(jnp.zeros((512, 2)), GRID), "one sample of shape|512,2"),
         (lambda: PDE.solve(jnp.zeros((512, 1)), GRID, (1.0, 0.5)), "times"),
-        (lambda: PDE.solve(jnp.zeros((512, 1)), GRID, method="magic"), "method"),
+        (lambda: PDE.solve(jnp.zeros((512, 1)), GRID, method="magic"), "method"),  # pyright: ignore[reportArgumentType]
         (lambda: jax.jit(lambda v: PDE.solve(v, GRID))(jnp.zeros((512, 1))), "speed"),
     ],
 )

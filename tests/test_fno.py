@@ -9,7 +9,7 @@ from jax.flatten_util import ravel_pytree
 from pdesurr.checks import UsageError
 from pdesurr.fields import FourierBasis, Grid, UniformBasis
 from pdesurr.models import FNO
-from pdesurr.types import Model, Samples, parameter_count
+from pdesurr.types import Samples, StorableModel, parameter_count
 
 KEY = jax.random.key(0)
 GRID = Grid([FourierBasis(12), UniformBasis(11)])
@@ -39,7 +39,7 @@ BOTH = pytest.mark.parametrize("channel_mlp, lifting_width", [(None, None), (0.5
 @BOTH
 def test_one_sample_a_loop_vmap_and_batched_agree(channel_mlp, lifting_width, x64):
     model, a = fno(channel_mlp=channel_mlp, lifting_width=lifting_width), batch()
-    assert isinstance(model, Model)
+    assert isinstance(model, StorableModel) and isinstance(model, FNO)
     together, one = jax.jit(lambda s: model.batched(s))(a), jax.jit(lambda s: model(s, GRID))
     assert together.shape == (3, 12, 11, 3) and together.dtype == jnp.float64
     np.testing.assert_allclose(together, np.stack([one(Samples(GRID, v)) for v in a.values]), atol=1e-13)

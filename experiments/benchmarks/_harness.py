@@ -35,10 +35,10 @@ def row(work: str, ours_s: float, peer: str | None = None, peer_s: float | None 
     return dict.fromkeys(COLUMNS) | {"work": work, "ours_s": ours_s, "peer": peer, "peer_s": peer_s, "ratio": ratio} | errors_and_mb
 
 
-def alternate(runs: dict[str, Callable[[], Any]], rounds: int) -> dict[str, float]:
+def alternate(runs: dict[Any, Callable[[], Any]], rounds: int) -> dict[Any, float]:
     """Median seconds per name. The runs take turns, so that a slow spell of a shared machine hits all of them. A run that
     returns a float has timed itself (a peer in another process); anything else is timed here, results waited for."""
-    times: dict[str, list[float]] = {name: [] for name in runs}
+    times: dict[Any, list[float]] = {name: [] for name in runs}
     for _ in range(rounds):
         for name, run in runs.items():
             start = time.perf_counter()

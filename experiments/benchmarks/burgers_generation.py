@@ -12,6 +12,7 @@ import argparse
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
@@ -35,7 +36,8 @@ def exponax_stepper() -> Callable | None:
     except ImportError:
         return None
     step = exponax.stepper.Burgers(1, PDE.length, POINTS, PDE.horizon / STEPS, diffusivity=float(PDE.nu), convection_scale=1.0, order=4)
-    return jax.vmap(lambda a: exponax.repeat(step, STEPS)(a.T).T)
+    advance = exponax.repeat(step, STEPS)
+    return jax.vmap(lambda a: advance(a.T).T)  # pyright: ignore[reportCallIssue]
 
 
 def solvers() -> dict[str, Callable | None]:
@@ -47,14 +49,15 @@ def solvers() -> dict[str, Callable | None]:
 
 def measure(inputs: np.ndarray, truth: np.ndarray, rounds: int) -> list[dict]:
     """One row per peer and precision of the peer; ours is what `generate` does by default, float64."""
-    runs, errors = {}, {}
+    runs: dict[Any, Callable] = {}
+    errors: dict[Any, float] = {}
     for precision in ("float64", "float32"):
         with jax.enable_x64(precision == "float64"):
             for name, function in solvers().items():
                 if function is not None and (precision == "float64" or name != OURS):
                     run = in_precision(jax.jit(function), jnp.asarray(inputs, precision), precision)
                     runs[name, precision], errors[name, precision] = run, relative(np.asarray(run(), np.float64), truth).mean()
-    seconds = harness.alternate(runs, rounds)  # pyright: ignore[reportArgumentType]
+    seconds = harness.alternate(runs, rounds)
     ours = seconds[OURS, "float64"] / SAMPLES
     return [
         harness.row(

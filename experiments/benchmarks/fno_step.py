@@ -18,6 +18,7 @@ import tempfile
 import time
 from pathlib import Path
 from statistics import median
+from typing import Any
 
 import numpy as np
 
@@ -40,6 +41,11 @@ class Work:
     in_channels: int = 1
     block: str = "default"
     do: str = "train"
+
+    @classmethod
+    def of(cls, fields: dict[str, Any]) -> "Work":
+        """From JSON, which turned the shape into a list."""
+        return cls(**fields | {"shape": tuple(fields["shape"])})  # pyright: ignore[reportArgumentType]
 
     @property
     def name(self) -> str:
@@ -69,7 +75,7 @@ def data(work: Work) -> tuple[np.ndarray, np.ndarray]:
 class Ours:
     """Commands of our worker. State stays on the device between commands."""
 
-    def build(self, folder: str, work: dict) -> dict:
+    def build(self, folder: str, fields: dict) -> dict:
         import equinox as eqx
         import jax
         import optax
@@ -78,7 +84,7 @@ class Ours:
         from pdesurr.models import FNO
         from pdesurr.types import Samples
 
-        self.work = work = Work(**{k: tuple(v) if isinstance(v, list) else v for k, v in work.items()})
+        self.work = work = Work.of(fields)
         wide = {"channel_mlp": 0.5, "lifting_width": 2 * work.width, "head_width": 2 * work.width}
         self.model = FNO(work.in_channels, 1, (work.modes,) * len(work.shape), work.width, key=jax.random.key(0),
                          coordinates=(True,) * len(work.shape), **(wide if work.block == "default" else {}))
@@ -109,21 +115,21 @@ class Ours:
         self.step = jax.jit(step, donate_argnums=(0, 1))
         self.epoch = jax.jit(epoch, donate_argnums=(0, 1))
         self.forward = jax.jit(lambda model, a: model.batched(Samples(grid, a)))
-        np.savez(Path(folder) / "weights.npz", **exchange(self.model))
+        np.savez(Path(folder) / "weights.npz", allow_pickle=False, **exchange(self.model))
         np.save(Path(folder) / "ours.npy", np.asarray(self.forward(self.model, a)))
         with jax.enable_x64(True):
             wide = jax.tree.map(lambda x: np.asarray(x, np.float64), self.model)
-            np.save(Path(folder) / "exact.npy", wide.batched(Samples(grid, np.asarray(a[:1], np.float64))))
+            np.save(Path(folder) / "exact.npy", wide.batched(Samples(grid, jax.numpy.asarray(a[:1], np.float64))))
         return {"parameters": sum(x.size for x in jax.tree.leaves(self.model))}
 
     def train(self, steps: int) -> dict:
-        seconds, value = [], None
+        seconds = []
         for _ in range(steps):
             start = time.perf_counter()
             self.model, self.state, value = self.step(self.model, self.state, self.a, self.u)
             value.block_until_ready()
             seconds.append(time.perf_counter() - start)
-        return {"seconds": seconds, "loss": float(value)}
+        return {"seconds": seconds}
 
     def run_epoch(self, steps: int) -> dict:
         """`steps` batches inside one compiled scan."""
@@ -178,12 +184,12 @@ def _linear(name: str, layer) -> dict[str, np.ndarray]:
 class Peer:
     """Commands of the peer's worker."""
 
-    def build(self, folder: str, work: dict) -> dict:
-        import torch
-        from neuralop.models import FNO
+    def build(self, folder: str, fields: dict) -> dict:
+        import torch  # pyright: ignore[reportMissingImports]
+        from neuralop.models import FNO  # pyright: ignore[reportMissingImports]
 
         self.shift_back_correctly()
-        self.work = work = Work(**{k: tuple(v) if isinstance(v, list) else v for k, v in work.items()})
+        self.work = work = Work.of(fields)
         classic = {"use_channel_mlp": False, "lifting_channel_ratio": 0, "projection_channel_ratio": 128 / work.width}
         self.model = FNO(n_modes=(2 * work.modes - 1,) * len(work.shape), in_channels=work.in_channels, out_channels=1,
                          hidden_channels=work.width, **(classic if work.block == "classic" else {}))
@@ -205,7 +211,7 @@ class Peer:
     def shift_back_correctly() -> None:
         """neuraloperator 2.0 undoes `fftshift` by `fftshift`: on an odd axis that is off by one wavenumber, and its network is
         another function there. The inverse shift costs the same. Its layer shifts once forward, once back, in turn."""
-        import torch
+        import torch  # pyright: ignore[reportMissingImports]
 
         turns = itertools.cycle((torch.fft.fftshift, torch.fft.ifftshift))
         torch.fft.fftshift = lambda *args, **kwargs: next(turns)(*args, **kwargs)
@@ -214,7 +220,7 @@ class Peer:
         """The peer's network; "classic" is put together from its layers, since its own block would apply GELU twice."""
         if self.work.block == "default":
             return self.model(a)
-        from torch.nn.functional import gelu
+        from torch.nn.functional import gelu  # pyright: ignore[reportMissingImports]
 
         blocks, v = self.model.fno_blocks, self.model.lifting(self.model.positional_embedding(a))
         for i in range(len(blocks.convs)):
@@ -223,16 +229,16 @@ class Peer:
         return self.model.projection(v)
 
     def settings(self, threads: int, foreach: bool) -> dict:
-        import torch
+        import torch  # pyright: ignore[reportMissingImports]
 
         torch.set_num_threads(threads)
         self.optimiser = torch.optim.AdamW(self.model.parameters(), lr=LEARNING_RATE, weight_decay=DECAY, foreach=foreach)
         return {}
 
     def train(self, steps: int) -> dict:
-        import torch
+        import torch  # pyright: ignore[reportMissingImports]
 
-        seconds, value = [], 0.0
+        seconds = []
         axes = tuple(range(1, self.u.ndim))
         for _ in range(steps):
             start = time.perf_counter()
@@ -241,12 +247,12 @@ class Peer:
             loss = torch.sqrt((error**2).sum(axes) / (self.u**2).sum(axes)).mean()
             loss.backward()
             self.optimiser.step()
-            value = loss.item()
+            loss.item()
             seconds.append(time.perf_counter() - start)
-        return {"seconds": seconds, "loss": value}
+        return {"seconds": seconds}
 
     def infer(self, steps: int) -> dict:
-        import torch
+        import torch  # pyright: ignore[reportMissingImports]
 
         seconds = []
         with torch.inference_mode():
@@ -282,7 +288,7 @@ def measure(work: Work, python: str | None, quick: bool) -> dict:
     rounds, steps = (3, 3) if quick else (9, 3)
     environment = {"XLA_FLAGS": os.environ.get("XLA_FLAGS", ""), **harness.ALLOCATOR}
     with tempfile.TemporaryDirectory() as folder, harness.Worker([sys.executable, script, "--worker", "ours"], environment) as ours:
-        built = ours.ask(do="build", folder=folder, work=fields)
+        built = ours.ask(do="build", folder=folder, fields=fields)
         if work.do == "epoch":
             return measure_epoch(work, ours, rounds)
         mine = lambda: median(ours.ask(do=work.do, steps=steps)["seconds"])  # noqa: E731
@@ -291,7 +297,7 @@ def measure(work: Work, python: str | None, quick: bool) -> dict:
             seconds = harness.alternate({"ours": mine}, rounds)
             return harness.row(work.name, seconds["ours"], ours_mb=ours.ask(do="memory")["mb"])
         with harness.Worker([python, script, "--worker", "peer"], harness.ALLOCATOR) as peer:
-            check = peer.ask(do="build", folder=folder, work=fields)
+            check = peer.ask(do="build", folder=folder, fields=fields)
             if check["parameters"] != built["parameters"] or check["difference"] > 1e-3:
                 raise RuntimeError(f"{work.name}: not the same network: {built} against {check}")
             best_settings(peer, work)
@@ -307,7 +313,8 @@ def measure_epoch(work: Work, ours: harness.Worker, rounds: int) -> dict:
     steps = 10
     scan = lambda: ours.ask(do="run_epoch", steps=steps)["seconds"][0]  # noqa: E731
     loop = lambda: sum(ours.ask(do="train", steps=steps)["seconds"])  # noqa: E731
-    scan(), loop()
+    scan()
+    loop()
     seconds = harness.alternate({"scan": scan, "loop": loop}, max(3, rounds // 2))
     return harness.row(work.name, seconds["scan"], "ours, a Python loop of steps", seconds["loop"], ours_mb=ours.ask(do="memory")["mb"])
 
@@ -324,7 +331,7 @@ def best_settings(peer: harness.Worker, work: Work) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     harness.add_options(parser)
     parser.add_argument("--worker", choices=("ours", "peer"), help=argparse.SUPPRESS)
     options = parser.parse_args()

@@ -57,15 +57,15 @@ def measure(shape: tuple[int, ...], modes: tuple[int, ...], width: int, batch: i
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     harness.add_options(parser)
     options = parser.parse_args()
     tune_allocator()
     rows, chosen = [], {}
-    for case in CASES:
-        name = f"{'x'.join(map(str, case[0]))} modes {case[1][0]} width {case[2]} batch {case[3]}"
+    for shape, modes, width, batch in CASES:
+        name = f"{'x'.join(map(str, shape))} modes {modes[0]} width {width} batch {batch}"
         if options.only in name:
-            row, form = measure(*case, 3 if options.quick else 9)
+            row, form = measure(shape, modes, width, batch, 3 if options.quick else 9)
             loss = max(1.0, row["ours_s"] / row["peer_s"] if form == "dense" else row["ratio"])
             rows.append(row)
             chosen[name] = {"rule": form, "times_slower_than_best": round(loss, 2)}

@@ -24,6 +24,9 @@ class AugmentedSource(AbstractSource):
     base: AbstractSource
     symmetries: tuple[Symmetry, ...] = eqx.field(static=True)
 
+    def __init__(self, base: AbstractSource, symmetries: tuple[Symmetry, ...]):
+        self.base, self.symmetries = base, symmetries
+
     @property
     def grid(self) -> Grid:  # pyright: ignore[reportIncompatibleVariableOverride]
         return self.base.grid

@@ -30,11 +30,13 @@ class SpectralField(AbstractField):
 
     @property
     def values(self) -> Float[Array, "*grid"]:
-        return self.grid.inverse(jnp.asarray(self._masked(self.hat))) if self.nodal is None else self.nodal
+        return self.nodal if self.nodal is not None else self.grid.inverse(jnp.asarray(self._masked(self.hat)))
 
     @property
     def coefficients(self) -> Complex[Array, "*grid_hat"] | Complex[np.ndarray, "*grid_hat"]:
-        return self._masked(self.grid.transform(self.nodal)) if self.hat is None else self.hat
+        if self.hat is not None:
+            return self.hat
+        return self._masked(self.grid.transform(self.values))
 
     def _masked(self, hat):
         if self.dealias == 1:

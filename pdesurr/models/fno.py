@@ -78,7 +78,7 @@ class Block(eqx.Module):
         k = self.spectral(v.reshape(v.shape[0], -1, *grid.shape), grid, padding=padding, bias=self.bias)
         u = once(k.reshape(v.shape) + self.bypass(v))
         u = u if last else once(gelu(u))
-        if self.mlp is None:
+        if self.mlp is None or self.gate is None:
             return u
         u = once(self.mlp[1](once(gelu(once(self.mlp[0](u))))) + _channels(self.gate, v) * v)
         return u if last else once(gelu(u))
@@ -168,7 +168,7 @@ class FNO(eqx.Module):
 
     def _grid(self, a: Samples, x: Grid | None) -> Grid:
         grid = a.points
-        if not hasattr(grid, "bases"):
+        if not isinstance(grid, Grid):
             raise expected("a.points", "a Grid (an FNO needs values on a grid)", grid, "interpolate the samples to a Grid first")
         if x is not None and x != grid:
             raise expected("x", f"None or the input's own grid {grid}", x, "evaluate on the input's grid and interpolate the result")

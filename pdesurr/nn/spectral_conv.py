@@ -49,7 +49,7 @@ class SpectralConv(eqx.Module):
 
     def __init__(self, in_channels: int, out_channels: int, modes: tuple[int, ...], *, key: Key):
         require(len(modes) > 0 and all(isinstance(m, int) and m > 0 for m in modes), "modes", "integers > 0, one per axis", modes)
-        kept = (*(2 * m - 1 for m in modes[:-1]), modes[-1])
+        kept = tuple(m if i == len(modes) - 1 else 2 * m - 1 for i, m in enumerate(modes))
         scale = (in_channels + out_channels) ** -0.5
         self.weight = scale * jax.random.normal(key, (*kept, 2, out_channels, in_channels))
         self.in_channels, self.out_channels, self.modes = in_channels, out_channels, tuple(modes)

@@ -5,6 +5,8 @@ import jax.numpy as jnp
 from jaxtyping import Array
 
 from pdesurr import metrics
+from pdesurr.checks import expected
+from pdesurr.fields import Grid
 from pdesurr.types import Batch, Key, Metrics, Model, apply
 
 
@@ -23,5 +25,7 @@ def relative_h1(model: Model, batch: Batch, key: Key | None) -> tuple[Array, Met
 def errors(model: Model, batch: Batch, key: Key | None, order: int = 0) -> Array:
     """The relative error of each sample of a batch, `(batch,)`, in the Sobolev norm of that order."""
     grid = batch.output.points
+    if not isinstance(grid, Grid):
+        raise expected("batch.output.points", "a Grid, on which the norm is defined", grid)
     u = apply(model, batch.input, grid, key=key)
     return jax.vmap(lambda v, truth: metrics.relative(v, truth, grid, order))(u, batch.output.values)

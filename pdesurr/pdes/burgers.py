@@ -8,6 +8,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.core import Tracer
 from jaxtyping import Array, Bool, Float, Int
 
 from pdesurr.checks import DivergedError, require
@@ -109,12 +110,12 @@ class Burgers(AbstractEvolution):
         require(a.shape == (*grid.shape, 1), "a", f"one sample of shape {(*grid.shape, 1)}", a.shape, "for a batch use jax.vmap")
         at = (self.horizon,) if times is None else tuple(times)
         require(all(s < t for s, t in zip((-1e-300, *at), at, strict=False)), "times", "increasing numbers >= 0", at)
-        traced = isinstance(a, jax.core.Tracer) or isinstance(self.nu, jax.core.Tracer)
+        traced = isinstance(a, Tracer) or isinstance(self.nu, Tracer)
         if speed is None and not traced:
             speed = float(jnp.max(jnp.abs(a)))
         require(speed is not None or method in ("cole_hopf", "heat_kernel"), "speed",
                 "a bound on |u|, since under jit it cannot be read off the data", speed, "or name the method")
-        routes = {"cole_hopf": self.cole_hopf, "heat_kernel": self.heat_kernel, "etdrk4": partial(self.etdrk4, speed=speed)}
+        routes = {"cole_hopf": self.cole_hopf, "heat_kernel": self.heat_kernel, "etdrk4": partial(self.etdrk4, speed=speed or 0.0)}
         if method == "auto":
             choice = self.best_method(a, grid, at)
             if traced:

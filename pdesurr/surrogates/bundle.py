@@ -20,6 +20,7 @@ from pdesurr.models import FNO
 from pdesurr.surrogates import spec as specs
 from pdesurr.surrogates.card import card
 from pdesurr.surrogates.surrogate import Surrogate
+from pdesurr.types import StorableModel
 
 CONFIG_VERSION = 1
 MODELS = {"FNO": FNO}  # what a bundle may hold
@@ -31,21 +32,21 @@ def save_surrogate(surrogate: Surrogate, path: Path | str, *, overwrite: bool = 
     weight is not finite."""
     from safetensors.numpy import save_file
 
-    path, model = Path(path), surrogate.model
-    name = type(model.model).__name__
-    if MODELS.get(name) is not type(model.model):
+    path, model, network = Path(path), surrogate.model, surrogate.model.model
+    name = type(network).__name__
+    if MODELS.get(name) is not type(network) or not isinstance(network, StorableModel):
         raise BundleError(f"{path}: cannot save a {name}; bundles hold {', '.join(MODELS)}")
     arrays = {n: np.asarray(v, order="C") for n, v in _named_arrays(model.model).items()}
     for n, v in arrays.items():
         if not np.isfinite(v).all():
             raise BundleError(f"{path}: weight {n} is not finite; the training diverged, nothing was written")
-    config = {"config_version": CONFIG_VERSION, "pdesurr": __version__, "class": name, "arguments": model.model.arguments,
+    config = {"config_version": CONFIG_VERSION, "pdesurr": __version__, "class": name, "arguments": network.arguments,
               "input_scaler": _scaler_json(model.input), "output_scaler": _scaler_json(model.output)}
     try:
         with new_folder(path, overwrite) as folder:
             write_json(folder / "config.json", config)
             write_text(folder / "spec.json", specs.to_json(surrogate.spec) + "\n")
-            write_text(folder / "README.md", card(surrogate.spec, name, model.model.arguments, sum(v.size for v in arrays.values())))
+            write_text(folder / "README.md", card(surrogate.spec, name, network.arguments, sum(v.size for v in arrays.values())))
             save_file(arrays, folder / "model.safetensors")
     except FileExistsError:
         raise BundleError(f"{path}: exists already; choose another name or say overwrite") from None

@@ -6,6 +6,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.core import Tracer
 from jaxtyping import Array, Float
 
 from pdesurr import metrics
@@ -52,7 +53,7 @@ class Surrogate(eqx.Module):
     def predict(self, a: Float[Array, "..."] | Float[np.ndarray, "..."]) -> Float[Array, "*grid c_out"]:
         """The same with the values checked: raises `UsageError` for NaN or infinity, warns (`RangeWarning`) outside the trained
         range. Inside jit, grad and vmap values are hidden, and it is the plain call."""
-        if isinstance(a, jax.core.Tracer):
+        if isinstance(a, Tracer):
             return self(a)
         grid = self.grid_of(np.shape(a))
         values = jnp.asarray(a, jnp.float32)

@@ -52,8 +52,8 @@ class Engine:
         age = state.step.astype(jnp.float32)
         decay = jnp.minimum(self.ema_decay, (1 + age) / (10 + age))
         ema = jax.tree.map(lambda e, p: (decay * e + (1 - decay) * p).astype(p.dtype), state.ema, params)
-        kept = select(ok, (params, opt_state, ema), (state.params, state.opt_state, state.ema))
-        new = TrainState(*kept, state.best, state.best_metric, state.best_step, state.step + 1, key, state.learning_rate,
+        params, opt_state, ema = select(ok, (params, opt_state, ema), (state.params, state.opt_state, state.ema))
+        new = TrainState(params, opt_state, ema, state.best, state.best_metric, state.best_step, state.step + 1, key, state.learning_rate,
                          state.bad_steps + (~ok).astype(jnp.int32), jnp.where(ok | (state.first_bad >= 0), state.first_bad, state.step))
         return new, {"loss": loss, "gradient_norm": norm}
 
