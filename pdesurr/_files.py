@@ -90,14 +90,14 @@ def check_manifest(folder: Path) -> str | None:
         listed[name] = digest
     present = {f.name for f in folder.iterdir()} - {MANIFEST}
     if present != set(listed):
-        odd = sorted(present ^ set(listed))
-        return f"{MANIFEST} and the folder disagree on {odd[0]!r}"
+        missing, extra = sorted(set(listed) - present), sorted(present - set(listed))
+        return f"{missing[0]} is missing" if missing else f"{extra[0]} is not in {MANIFEST}: it does not belong here"
     for name, digest in listed.items():
         file = folder / name
         if file.is_symlink() or not file.is_file():
             return f"{name} is not a plain file"
         if sha256(file) != digest:
-            return f"{name} does not match its sha256: it was damaged or changed"
+            return f"{name} does not match its sha256 in {MANIFEST}: one of the two was damaged or changed"
     return None
 
 

@@ -1,4 +1,4 @@
-"""The command line. Options are the fields of dataclasses; jax is imported only when a command needs it."""
+"""The command line: options are the fields of the dataclasses in `commands.py`; jax is imported only when a command needs it."""
 
 from __future__ import annotations
 
@@ -6,280 +6,12 @@ import dataclasses
 import json
 import sys
 import warnings
-from pathlib import Path
-from typing import Annotated, Any, Literal
 
 import tyro
 
 from pdesurr.allocator import tune_allocator
-from pdesurr.checks import PdesurrError, require
-
-
-@dataclasses.dataclass(frozen=True)
-class Run:
-    """The main job: JMLR Burgers data, an FNO, its errors and costs, a report.
-
-    Example: pdesurr run --preset cpu
-    """
-
-    preset: Literal["smoke", "cpu", "paper"] = "cpu"
-    """smoke: seconds; cpu: minutes on two cores; paper: the published setting, 500 epochs."""
-    out: Path | None = None
-    """Run folder (default: runs/burgers-PRESET)."""
-    seed: int = 0
-    """Seed of the training."""
-    epochs: int | None = None
-    """Instead of the preset's number."""
-
-    def __call__(self, say: Any) -> Any:
-        from pdesurr import report, workflow
-
-        config = workflow.PRESETS[self.preset]
-        training = dataclasses.replace(config.training, seed=self.seed, epochs=self.epochs or config.training.epochs)
-        folder = self.out or Path("runs") / f"burgers-{self.preset}"
-        results = workflow.run(dataclasses.replace(config, training=training), folder, say)
-        for resolution, error in results["errors"].items():
-            say(f"test error at {resolution} nodes: {error['mean']:.2e} (relative L2, mean of {error['samples']} samples)", result=True)
-        for line in report.cost_lines(results):
-            say(line, result=True)
-        say(f"report: {folder / 'report.md'}", result=True)
-        return {**results, "report": str(folder / "report.md")}
-
-
-@dataclasses.dataclass(frozen=True)
-class Generate:
-    """Draw inputs of a PDE's prior, solve each, write a data file. A killed call is resumed by the same call.
-
-    Example: pdesurr generate burgers --out train.h5 --samples 1000 --resolution 8192
-    """
-
-    pde: Annotated[Literal["burgers"], tyro.conf.Positional]
-    """The equation."""
-    out: Path
-    """The data file to write."""
-    samples: int = 1000
-    """How many samples."""
-    resolution: int = 8192
-    """Nodes an axis."""
-    seed: int = 0
-    """Seed of the data; sample i depends on (seed, first + i) alone."""
-    first: int = 0
-    """Number of the first sample, a multiple of 16: take disjoint ranges for training and test."""
-    nu: float = 0.1
-    """Viscosity, > 0."""
-    chunk: int = 256
-    """Samples kept on disk at a time; it does not change them."""
-    precision: Literal["float64", "float32"] = "float64"
-    """What the reference solver computes in; files hold float32."""
-    overwrite: bool = False
-    """Replace an existing file."""
-
-    def __call__(self, say: Any) -> Any:
-        from pdesurr.data import generate
-        from pdesurr.pdes import Burgers
-
-        info = generate(Burgers(nu=self.nu), self.out, samples=self.samples, resolution=self.resolution, seed=self.seed, first=self.first,
-                        chunk=self.chunk, precision=self.precision, overwrite=self.overwrite)
-        error = info.reference_error["figure"] if info.reference_error else None
-        say(f"{self.out}: {info.n} samples, error of the reference {error:.1e}, sha256 {(info.sha256 or '')[:16]}", result=True)
-        return {"file": str(self.out), "samples": info.n, "reference_error": error, "sha256": info.sha256}
-
-
-@dataclasses.dataclass(frozen=True)
-class Import:
-    """Make a data file of arrays in any HDF5, .npz or .mat file; every other command then works on it.
-
-    Example: pdesurr import darcy.h5 --input train_16/coefficient --output train_16/solution --axes left --out darcy16.h5
-    """
-
-    file: Annotated[Path, tyro.conf.Positional]
-    """The file that holds the arrays, (n, *grid) or with a channel axis."""
-    input: list[str]
-    """Names of the arrays that are the map's input."""
-    output: list[str]
-    """Names of the arrays that are its output."""
-    out: Path
-    """The data file to write."""
-    domain: list[float] | None = None
-    """LOWER UPPER for all axes, or a pair per axis."""
-    axes: list[Literal["periodic", "closed", "left", "cells"]] | None = None
-    """Where the nodes are, for all axes or one per axis: closed has both walls, left the lower one, cells the centres."""
-    channel_axis: int | None = None
-    """Axis of the channels (-1 or 1), if the arrays have one."""
-    limit: int | None = None
-    """The first so many samples only."""
-    overwrite: bool = False
-    """Replace an existing file."""
-
-    def __call__(self, say: Any) -> Any:
-        from pdesurr.data import import_arrays
-
-        numbers = self.domain
-        require(numbers is None or len(numbers) % 2 == 0, "--domain", "pairs LOWER UPPER", numbers)
-        pairs = None if numbers is None else [(numbers[i], numbers[i + 1]) for i in range(0, len(numbers), 2)]
-        axes = self.axes[0] if self.axes and len(self.axes) == 1 else self.axes
-        domain = pairs[0] if pairs and len(pairs) == 1 else pairs
-        info = import_arrays(self.file, self.out, input=self.input, output=self.output, axes=axes, domain=domain,
-                             channel_axis=self.channel_axis, limit=self.limit, overwrite=self.overwrite)
-        say(f"{self.out}: {info.n} samples on {'x'.join(map(str, info.grid.shape))} nodes, sha256 {(info.sha256 or '')[:16]}", result=True)
-        return {"file": str(self.out), "samples": info.n, "grid": list(info.grid.shape), "sha256": info.sha256}
-
-
-@dataclasses.dataclass(frozen=True)
-class Train:
-    """Train an FNO on a data file; leaves a run folder with the bundle. The same call resumes a stopped one.
-
-    Example: pdesurr train train.h5 --out runs/mine --stride 8 --epochs 100
-    """
-
-    data: Annotated[Path, tyro.conf.Positional]
-    """A data file (from generate or import)."""
-    out: Path
-    """Run folder."""
-    validation: Path | None = None
-    """Data file to choose the weights on (default: the last tenth of the training file)."""
-    stride: int = 1
-    """Train on every stride-th node."""
-    modes: int = 16
-    """Wavenumbers kept per axis."""
-    width: int = 64
-    """Channels."""
-    depth: int = 4
-    """Fourier layers."""
-    objective: Literal["relative_l2", "relative_h1"] = "relative_l2"
-    """What is minimised; the weights are chosen by relative L2."""
-    epochs: int = 100
-    """Passes over the data."""
-    batch_size: int = 20
-    """Samples a step; the devices must divide it."""
-    learning_rate: float = 1e-3
-    """Peak of the warm-up and cosine schedule."""
-    weight_decay: float = 1e-4
-    """AdamW's."""
-    seed: int = 0
-    """Of weights and order."""
-    on_bad: Literal["raise", "skip", "rollback"] = "raise"
-    """What a loss that is not finite does."""
-    checkpoint_seconds: float = 30.0
-    """Time between checkpoints, taken at the end of an epoch."""
-    stream: bool = False
-    """Draw fresh samples of the file's PDE on the device instead of reading the stored ones."""
-
-    def __call__(self, say: Any) -> Any:
-        from pdesurr import workflow
-        from pdesurr.data import open_dataset
-        from pdesurr.data.sources import PDESource
-        from pdesurr.surrogates import save_surrogate
-        from pdesurr.train import TrainConfig
-
-        config = TrainConfig(epochs=self.epochs, batch_size=self.batch_size, learning_rate=self.learning_rate, seed=self.seed,
-                             weight_decay=self.weight_decay, on_bad=self.on_bad, checkpoint_seconds=self.checkpoint_seconds)
-        data = open_dataset(self.data, stride=self.stride)
-        if self.validation:
-            validation = open_dataset(self.validation, stride=self.stride)
-        else:
-            cut = len(data) - max(1, len(data) // 10)
-            require(cut >= 1, "data", "at least 2 samples, so that one is left for validation", len(data), "give --validation FILE")
-            data, validation = data.split((0, cut), (cut, len(data)))
-        source = None
-        if self.stream:
-            source = PDESource(workflow.pde_of(data.info), data.grid, len(data), seed=(data.info.seed or 0) + 1)
-        model = workflow.ModelConfig(self.modes, self.width, self.depth)
-        result = workflow.train_model(data, validation, model, config, self.out, say, self.objective, source)
-        bundle = save_surrogate(workflow.make_surrogate(result, data, config, self.data), self.out / "bundle", overwrite=True)
-        say(f"best validation error {float(result.best_metric):.3e}; bundle: {bundle}", result=True)
-        return {"bundle": str(bundle), "best_validation": float(result.best_metric), "epochs": len(result.history)}
-
-
-@dataclasses.dataclass(frozen=True)
-class Evaluate:
-    """Errors of a surrogate on a data file.
-
-    Example: pdesurr evaluate runs/mine test.h5 --stride 8 4 1
-    """
-
-    surrogate: Annotated[Path, tyro.conf.Positional]
-    """A bundle folder, or a run folder that has one."""
-    data: Annotated[Path, tyro.conf.Positional]
-    """A data file of the same map."""
-    stride: list[int] = dataclasses.field(default_factory=lambda: [1])
-    """Every stride-th node; several for several resolutions."""
-
-    def __call__(self, say: Any) -> Any:
-        from pdesurr import workflow
-        from pdesurr.data import open_dataset
-
-        surrogate = workflow.bundle_of(self.surrogate)
-        errors = {}
-        for stride in self.stride:
-            data = open_dataset(self.data, stride=stride)
-            errors.update({k: workflow.summary(v) for k, v in workflow.evaluate(surrogate, data, [1])[1].items()})
-        for resolution, error in errors.items():
-            say(f"{resolution} nodes: relative L2 mean {error['mean']:.3e}, median {error['median']:.3e}, 95 % {error['p95']:.3e}, max "
-                f"{error['max']:.3e} ({error['samples']} samples)", result=True)
-        return {"errors": errors}
-
-
-@dataclasses.dataclass(frozen=True)
-class Predict:
-    """Outputs of a surrogate for the inputs in a data file, .npz or .npy file; writes an .npz file with `input` and `output`.
-
-    Example: pdesurr predict runs/mine inputs.npz --out predictions.npz
-    """
-
-    surrogate: Annotated[Path, tyro.conf.Positional]
-    """A bundle folder, or a run folder that has one."""
-    inputs: Annotated[Path, tyro.conf.Positional]
-    """A data file, or an .npz or .npy file with an array (n, *grid, channel) or (n, *grid)."""
-    out: Path
-    """The .npz file to write."""
-    name: str = "input"
-    """Name of the array in an .npz file."""
-    stride: int = 1
-    """Every stride-th node (data files only)."""
-    overwrite: bool = False
-    """Replace an existing file."""
-
-    def __call__(self, say: Any) -> Any:
-        from pdesurr import workflow
-        from pdesurr.surrogates import predictions
-
-        surrogate = workflow.bundle_of(self.surrogate)
-        inputs = predictions.read_inputs(self.inputs, self.name, self.stride, surrogate)
-        outputs = predictions.predict_file(surrogate, inputs, self.out, self.overwrite)
-        error = surrogate.error_estimate(inputs.shape[1:-1])
-        known = f"; test error: mean {error['mean']:.2e}, 95 % below {error['p95']:.2e}" if error else "; never tested: run evaluate"
-        say(f"{self.out}: {len(outputs)} predictions of shape {outputs.shape[1:]}{known}", result=True)
-        return {"file": str(self.out), "samples": len(outputs), "error_estimate": error}
-
-
-@dataclasses.dataclass(frozen=True)
-class Inspect:
-    """What a data file, a bundle or any HDF5 or .npz file holds: shapes, types, ranges, NaN, units, hashes checked.
-
-    Example: pdesurr inspect train.h5
-    """
-
-    path: Annotated[Path, tyro.conf.Positional]
-    """A file, or a bundle or run folder."""
-
-    def __call__(self, say: Any) -> Any:
-        if self.path.is_dir():
-            from pdesurr import workflow
-            from pdesurr.surrogates import spec
-
-            surrogate = workflow.bundle_of(self.path)
-            found = {"bundle": "sound", **json.loads(spec.to_json(surrogate.spec))}
-        else:
-            from pdesurr.data import inspect_file
-
-            found = inspect_file(self.path)
-        for line in _tree(found):
-            say(line, result=True)
-        return found
-
-
-Command = Run | Generate | Import | Train | Evaluate | Predict | Inspect
+from pdesurr.checks import PdesurrError
+from pdesurr.commands import Command
 
 
 @dataclasses.dataclass(frozen=True)
@@ -295,6 +27,8 @@ class Options:
     """Print the result as one JSON object."""
     debug: bool = False
     """Show tracebacks."""
+    version: bool = False
+    """Print the version and stop."""
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -302,6 +36,11 @@ def main(argv: list[str] | None = None) -> int:
     arguments = list(sys.argv[1:] if argv is None else argv)
     flags = {name: f"--{name}" in arguments for name in ("json", "debug")}  # allowed before and after the command's own options
     arguments = [a for a in arguments if a not in ("--json", "--debug")]
+    if arguments == ["--version"]:
+        from pdesurr import __version__
+
+        print(__version__)
+        return 0
     try:
         style = (tyro.conf.OmitSubcommandPrefixes, tyro.conf.OmitArgPrefixes)
         command = tyro.cli(Options, prog="pdesurr", args=arguments, config=style).command
@@ -319,9 +58,12 @@ def main(argv: list[str] | None = None) -> int:
     except PdesurrError as error:
         return _fail(error, error.exit_code, flags["debug"])
     except KeyboardInterrupt:
-        return _fail("interrupted", 130, flags["debug"])
+        return _fail("interrupted before anything was left half done; the same command starts again", 130, flags["debug"])
     except BrokenPipeError:
         return 0
+    except OSError as error:
+        what = f"{error.filename}: {error.strerror}" if error.filename else str(error)
+        return _fail(error if flags["debug"] else f"{what}; choose a place that exists and may be written to", 1, flags["debug"])
     except Exception as error:  # never a traceback for a user: one line, and how to see more
         return _fail(error if flags["debug"] else f"{type(error).__name__}: {error} (unexpected: --debug shows where)", 1, flags["debug"])
     if flags["json"]:
@@ -334,17 +76,3 @@ def _fail(error: object, code: int, debug: bool) -> int:
         raise error
     print(f"pdesurr: error: {' '.join(str(error).split())}", file=sys.stderr)
     return code
-
-
-def _tree(value: Any, indent: int = 0) -> list[str]:
-    """A nested table as indented lines."""
-    if not isinstance(value, dict):
-        return [" " * indent + str(value)]
-    lines = []
-    for key, item in value.items():
-        if isinstance(item, dict) and item:
-            lines += [" " * indent + f"{key}:", *_tree(item, indent + 2)]
-        else:
-            lines.append(" " * indent + f"{key}: {item}")
-    return lines
-

@@ -54,18 +54,19 @@ def _predictions(plt: Any, surrogate: Surrogate, test: Dataset, stride: int, err
     x = grid.bases[0].nodes
     chosen = order[[0, len(order) // 2, -1]]
     predictions = np.asarray(jax.jit(surrogate)(jnp.asarray(test.inputs[chosen, ::stride])))
-    figure, axes = plt.subplots(2, 3, figsize=(10, 4.6), sharex=True, height_ratios=(3, 1.2))
+    figure, axes = plt.subplots(3, 3, figsize=(10, 6), sharex=True, sharey="row", height_ratios=(1.4, 3, 1.4))
     for column, label, i, prediction in zip(axes.T, ("best", "median", "worst"), chosen, predictions, strict=True):
         a, u = test.inputs[i, ::stride], test.outputs[i, ::stride]
-        column[0].plot(x, a[:, 0], color="#bbbbbb", lw=0.8, label="input")
-        column[0].plot(x, u[:, 0], color=TRUTH, lw=2, label="truth")
-        column[0].plot(x, prediction[:, 0], color=MODEL, lw=1.2, ls="--", label="surrogate")
-        column[0].set_title(f"{label}: {errors[i]:.2e}")
-        column[1].plot(x, prediction[:, 0] - u[:, 0], color=MODEL, lw=0.8)
-        column[1].set_xlabel("x")
-    axes[0, 0].legend()
-    axes[0, 0].set_ylabel("u")
-    axes[1, 0].set_ylabel("error")
+        column[0].plot(x, a[:, 0], color="#777777", lw=0.8)
+        column[0].set_title(f"{label}: relative L2 error {errors[i]:.2e}")
+        column[1].plot(x, u[:, 0], color=TRUTH, lw=2, label="truth")
+        column[1].plot(x, prediction[:, 0], color=MODEL, lw=1.2, ls="--", label="surrogate")
+        column[2].plot(x, prediction[:, 0] - u[:, 0], color=MODEL, lw=0.8)
+        column[2].set_xlabel(test.grid.names[0])
+    axes[1, 0].legend()
+    a, u = (c.name if c.time is None else f"{c.name}(t = {c.time:g})" for c in (surrogate.spec.input[0], surrogate.spec.output[0]))
+    for row, label in zip(axes, (a, u, f"error of {u}"), strict=True):
+        row[0].set_ylabel(label)
     return figure
 
 
@@ -76,13 +77,13 @@ def _histogram(plt: Any, errors: dict[str, np.ndarray]) -> Any:
     for colour, (name, values) in zip(SERIES, errors.items(), strict=False):
         axis.hist(values, bins, histtype="step", lw=1.5, color=colour, label=f"{name} nodes, mean {values.mean():.2e}")
     axis.set(xscale="log", xlabel="relative L2 error of a test sample", ylabel="samples")
-    axis.legend()
+    axis.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0))
     return figure
 
 
 def _spectrum(plt: Any, surrogate: Surrogate, test: Dataset, strides: list[int], samples: int = 50) -> Any:
     figure, axis = plt.subplots(figsize=(5, 3.2))
-    for colour, stride in zip(SERIES, strides, strict=False):
+    for colour, marker, stride in zip(SERIES, "osv^", strides, strict=False):
         grid = test.grid.with_shape(test.grid.shape[0] // stride)
         a, u = (jnp.asarray(v[:samples, ::stride]) for v in (test.inputs, test.outputs))
         one = partial(metrics.error_spectrum, grid=grid, bands=BANDS)
@@ -93,9 +94,9 @@ def _spectrum(plt: Any, surrogate: Surrogate, test: Dataset, strides: list[int],
         seen = truth > 0
         if stride == strides[0]:
             axis.loglog(middle[seen], truth[seen], color=TRUTH, lw=2, label="truth")
-        axis.loglog(middle[error > 0], error[error > 0], "o-", ms=3, color=colour, lw=1.2, label=f"error at {grid.shape[0]} nodes")
-    axis.set(xlabel="wavenumber", ylabel="RMS in band")
-    axis.legend()
+        axis.loglog(middle[error > 0], error[error > 0], f"{marker}-", ms=4, color=colour, lw=1.2, label=f"error at {grid.shape[0]} nodes")
+    axis.set(xlabel="wavenumber (middle of its band)", ylabel="RMS in band")
+    axis.legend(loc="center left", bbox_to_anchor=(1.0, 0.5))
     return figure
 
 
@@ -103,8 +104,9 @@ def _training(plt: Any, history: list[dict[str, Any]]) -> Any:
     figure, axis = plt.subplots(figsize=(5, 3))
     epochs = [r["epoch"] for r in history]
     axis.semilogy(epochs, [r["loss"] for r in history], color=SERIES[0], label="training loss")
-    axis.semilogy(epochs, [r["best_validation"] for r in history], color=MODEL, label="best validation error so far")
+    axis.semilogy(epochs, [r["best_validation"] for r in history], color=MODEL, label="best validation error so far (mean weights)")
     axis.set(xlabel="epoch", ylabel="relative L2")
+    axis.xaxis.get_major_locator().set_params(integer=True)
     axis.legend()
     return figure
 

@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import platform
+import re
 import sys
 from collections.abc import Callable
 from importlib.metadata import PackageNotFoundError, version
@@ -15,7 +16,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from pdesurr import __version__, objectives
-from pdesurr._files import read_json, write_json, write_text
+from pdesurr._files import check_manifest, read_json, write_json, write_text
 from pdesurr.checks import CheckpointError, DatasetError, require
 from pdesurr.data import Dataset, DatasetInfo, generate, open_dataset, read_info
 from pdesurr.data.augment import AugmentedSource, reflection
@@ -24,8 +25,9 @@ from pdesurr.data.sources import AbstractSource, ArraySource
 from pdesurr.models import FNO
 from pdesurr.pdes import AbstractPDE, Burgers
 from pdesurr.report import write_report
-from pdesurr.surrogates import Channel, Spec, Surrogate, load_surrogate, save_surrogate
-from pdesurr.surrogates.compare import cheapest_setting, sample_errors, seconds_per_sample
+from pdesurr.surrogates import Surrogate, save_surrogate
+from pdesurr.surrogates.assess import evaluate, make_surrogate, summary
+from pdesurr.surrogates.compare import cheapest_setting, seconds_per_sample
 from pdesurr.train import FitResult, TrainConfig, fit
 
 PDES = {"Burgers": Burgers}
@@ -98,7 +100,7 @@ def run(config: RunConfig, folder: Path, say: Callable[[str], None]) -> dict[str
     """
     folder.mkdir(parents=True, exist_ok=True)
     _claim(folder, config)
-    if (folder / "results.json").is_file() and (folder / "report.md").is_file():
+    if _is_finished(folder):
         say(f"finished already; delete {folder} to start afresh")
         return read_json(folder / "results.json")
     pde = Burgers(nu=config.nu)
@@ -113,8 +115,9 @@ def run(config: RunConfig, folder: Path, say: Callable[[str], None]) -> dict[str
     strides = [s for s in dict.fromkeys((config.stride, config.stride // 2, config.stride // 8)) if s >= 1]
     surrogate, errors = evaluate(surrogate, test, strides)
     save_surrogate(surrogate, folder / "bundle", overwrite=True)
+    (folder / "results.json").unlink(missing_ok=True)
     results = {
-        "command": "python -m pdesurr run --preset " + config.preset,
+        "command": _command(config, folder),
         "config": to_plain(config),
         "environment": environment(),
         "seed": config.training.seed,
@@ -165,7 +168,9 @@ def train_model(
     assert isinstance(training.seed, int)
     network = model.build(train, training.seed)
     source = source or ArraySource(train.inputs, train.outputs, train.grid)
-    say(f"training on {source.size} samples at {'x'.join(map(str, train.grid.shape))} nodes, {training.epochs} epochs ...")
+    batches, left = divmod(source.size, training.batch_size)
+    say(f"training on {source.size} samples at {'x'.join(map(str, train.grid.shape))} nodes, {training.epochs} epochs of {batches} steps"
+        + (f" ({left} samples, drawn anew, sit out each epoch)" if left and batches else "") + " ...")
     return fit(
         network,
         source,
@@ -175,59 +180,6 @@ def train_model(
         validate=ArraySource(validation.inputs, validation.outputs, train.grid),
         validation_objective=objectives.relative_l2,
     )
-
-
-def make_surrogate(result: FitResult, train: Dataset, training: TrainConfig, path: Path) -> Surrogate:
-    """The trained model with its spec, before any test."""
-    info = train.info
-    norms = np.sqrt(np.asarray(jax.vmap(lambda v: jnp.sum(train.grid.norm(v) ** 2))(jnp.asarray(train.inputs))))
-    spec = Spec(
-        pde=info.pde,
-        parameters={k: float(v) for k, v in info.parameters.items()},
-        grid=train.grid,
-        input=_channels(info, info.input, train.inputs),
-        output=_channels(info, info.output, train.outputs),
-        norms=(float(norms.min()), float(norms.max())),
-        data={"name": info.name, "samples": len(train), "sha256": info.sha256, "file": path.name},
-        training={
-            "epochs": training.epochs,
-            "batch_size": training.batch_size,
-            "learning_rate": training.learning_rate,
-            "seed": training.seed,
-            "best_step": int(result.state.best_step),
-        },
-        errors={},
-        reference_error=info.reference_error["figure"] if info.reference_error else None,
-    )
-    return Surrogate(result.model, spec)
-
-
-def _channels(info: Any, mapping: Any, values: np.ndarray) -> tuple[Channel, ...]:
-    return tuple(
-        Channel(name, None if t is None else info.times[t], info.field(name).unit, float(values[..., i].min()), float(values[..., i].max()))
-        for i, (name, t) in enumerate(mapping)
-    )
-
-
-def evaluate(surrogate: Surrogate, test: Dataset, strides: list[int]) -> tuple[Surrogate, dict[str, np.ndarray]]:
-    """Per-sample relative L2 errors at each stride of a test set, and the surrogate that knows them."""
-    errors = {}
-    for stride in strides:
-        cut = (slice(None), *(slice(None, None, stride),) * test.grid.ndim)
-        grid = test.grid.with_shape(*(n // stride for n in test.grid.shape))
-        errors["x".join(map(str, grid.shape))] = sample_errors(surrogate, test.inputs[cut], test.outputs[cut], grid)
-    spec = dataclasses.replace(surrogate.spec, errors={k: summary(v) for k, v in errors.items()})
-    return Surrogate(surrogate.model, spec), errors
-
-
-def summary(errors: np.ndarray) -> dict[str, float]:
-    return {
-        "mean": float(errors.mean()),
-        "median": float(np.median(errors)),
-        "p95": float(np.quantile(errors, 0.95)),
-        "max": float(errors.max()),
-        "samples": len(errors),
-    }
 
 
 def compare_cost(surrogate: Surrogate, pde: AbstractPDE, test: Dataset, stride: int, error: float, batch: int = 100) -> dict[str, Any]:
@@ -259,7 +211,7 @@ def environment() -> dict[str, Any]:
         "pdesurr": __version__,
         "python": platform.python_version(),
         **packages,
-        "device": f"{device.platform} {device.device_kind}".strip(),
+        "device": " ".join(dict.fromkeys((device.platform, device.device_kind))),
         "devices": jax.device_count(),
         "precision": "float32",
         "system": sys.platform,
@@ -274,20 +226,44 @@ def _claim(folder: Path, config: RunConfig) -> None:
     """The resolved config is written first; a folder keeps to it."""
     file = folder / "config.json"
     if file.is_file():
-        old = read_json(file)
-        changed = [k for k, v in to_plain(config).items() if old.get(k) != v]
+        old, new = _leaves(read_json(file)), _leaves(to_plain(config))
+        changed = [f"{k} {old.get(k)}, not {v}" for k, v in new.items() if old.get(k) != v]
         if changed:
-            raise CheckpointError(
-                f"{folder} holds a run with another {changed[0]} ({old.get(changed[0])}, not {to_plain(config)[changed[0]]}); "
-                "choose another --out, or delete the folder"
-            )
+            raise CheckpointError(f"{folder} holds a run with {'; '.join(changed)}: choose another --out, or delete the folder")
     else:
         write_text(file, json.dumps(to_plain(config), indent=1) + "\n")
 
 
-def bundle_of(path: Path) -> Surrogate:
-    """A bundle folder, or the bundle inside a run folder."""
-    return load_surrogate(path / "bundle" if (path / "bundle").is_dir() else path)
+def _leaves(config: Any, name: str = "") -> dict[str, Any]:
+    """A nested table as one with dotted names."""
+    if not isinstance(config, dict):
+        return {name: config}
+    return {k: v for key, part in config.items() for k, v in _leaves(part, f"{name}.{key}" if name else key).items()}
+
+
+def _is_finished(folder: Path) -> bool:
+    """Whether everything a run leaves is there, and the bundle sound."""
+    needed = ["results.json", "report.md", *(f"data/{name}.h5" for name in ("train", "validation", "test"))]
+    if not all((folder / name).is_file() for name in needed):
+        return False
+    shown = re.findall(r"\(figures/(\w+\.png)\)", (folder / "report.md").read_text())
+    figures = all((folder / "figures" / name).is_file() for name in shown)
+    return figures and (folder / "bundle").is_dir() and check_manifest(folder / "bundle") is None
+
+
+def _command(config: RunConfig, folder: Path) -> str:
+    """What was called: options that are the preset's own are left out."""
+    preset, words = PRESETS.get(config.preset, config), ["python -m pdesurr run --preset", config.preset]
+    for name in ("seed", "epochs"):
+        value = getattr(config.training, name)
+        words += [f"--{name} {value}"] if value != getattr(preset.training, name) else []
+    return " ".join(words + ([] if folder == Path("runs") / f"burgers-{config.preset}" else [f"--out {folder.name}"]))
+
+
+def batch_size(samples: int, wanted: int = 20) -> int:
+    """`wanted`, or for a small set the largest number of samples that all devices share evenly."""
+    devices = jax.device_count()
+    return max(1, min(wanted, samples) // devices) * devices
 
 
 def pde_of(info: DatasetInfo) -> AbstractPDE:

@@ -24,6 +24,7 @@ LEVELS = [
     ["uq", "optimise"],
     ["report"],
     ["workflow"],
+    ["commands"],
     ["cli"],
 ]
 LEVEL = {room: level for level, rooms in enumerate(LEVELS) for room in rooms}
@@ -34,7 +35,7 @@ ONLY_IN = {
     "h5py": ("data/",),
     "flax": ("models/flax.py",),
     "diffrax": ("solvers/", "models/"),
-    "tyro": ("cli",),
+    "tyro": ("cli", "commands"),
 }
 FORBIDDEN_MODULES = {"pickle", "cloudpickle", "dill", "joblib", "marshal", "shelve"}
 FORBIDDEN_CALLS = {"eval", "exec", "__import__", "yaml.load", "pickle.load", "pickle.loads", "torch.load"}

@@ -1,6 +1,7 @@
 """The command line as a stranger meets it: results, one-line errors, exit codes."""
 
 import json
+import shutil
 import subprocess
 import sys
 import time
@@ -8,6 +9,8 @@ import time
 import numpy as np
 import pytest
 
+from pdesurr import load_surrogate
+from pdesurr.checks import BundleError
 from pdesurr.cli import main
 
 TINY = ["--samples", "48", "--resolution", "64", "--nu", "0.5"]
@@ -59,6 +62,63 @@ def test_training_again_resumes_what_is_finished(folder, capsys):
     assert main(["train", str(folder / "set.h5"), "--out", str(folder / "run"), *NETWORK, "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["epochs"] == 2
     fails(capsys, 1, "another learning_rate", "train", folder / "set.h5", "--out", folder / "run", *NETWORK, "--learning-rate", "0.1")
+
+
+def test_a_run_folder_keeps_to_its_data_and_its_objective(folder, tmp_path, capsys):
+    """Other data of the same size must not be given the first run's weights, nor its bundle their provenance."""
+    other, run = tmp_path / "other.h5", folder / "run"
+    assert main(["generate", "burgers", "--out", str(other), *TINY[:-1], "1.0"]) == 0
+    before = {f.name: f.read_bytes() for f in (run / "bundle").iterdir()}
+    fails(capsys, 1, "another data", "train", other, "--out", run, *NETWORK)
+    fails(capsys, 1, "another objective", "train", folder / "set.h5", "--out", run, *NETWORK, "--objective", "relative_h1")
+    fails(capsys, 1, "float32[8, 1], not float32[16, 1]", "train", folder / "set.h5", "--out", run, *NETWORK, "--width", "16")
+    assert before == {f.name: f.read_bytes() for f in (run / "bundle").iterdir()}
+
+
+def test_data_of_another_map_are_noticed(folder, tmp_path, capsys):
+    other = tmp_path / "other.h5"
+    assert main(["generate", "burgers", "--out", str(other), *TINY[:-1], "1.0"]) == 0
+    assert main(["evaluate", str(folder / "run"), str(other)]) == 0
+    assert "the data have nu = 1.0, the surrogate was trained for 0.5" in capsys.readouterr().err
+    np.savez(tmp_path / "fields.npz", a=np.ones((4, 64), np.float32), u=np.ones((4, 64), np.float32))
+    arguments = ["--input", "a", "--output", "u", "--axes", "closed", "--out", str(tmp_path / "made.h5")]
+    assert main(["import", str(tmp_path / "fields.npz"), *arguments]) == 0
+    fails(capsys, 2, "axes and box", "evaluate", folder / "run", tmp_path / "made.h5")
+
+
+def test_evaluate_records_errors_when_told(folder, tmp_path, capsys):
+    shutil.copytree(folder / "run" / "bundle", tmp_path / "bundle")
+    predict = ["predict", str(tmp_path / "bundle"), str(folder / "set.h5"), "--out"]
+    assert main([*predict, str(tmp_path / "one.npz")]) == 0 and "never tested" in capsys.readouterr().out
+    assert main(["evaluate", str(tmp_path / "bundle"), str(folder / "set.h5"), "--record"]) == 0
+    assert main([*predict, str(tmp_path / "two.npz")]) == 0 and "95 % below" in capsys.readouterr().out
+    fails(capsys, 2, "--stride", "evaluate", tmp_path / "bundle", folder / "set.h5", "--stride")
+
+
+def test_inspect_says_whether_a_data_file_is_sound(folder, tmp_path, capsys):
+    import h5py
+
+    assert main(["inspect", str(folder / "set.h5")]) == 0
+    assert capsys.readouterr().out.startswith("data file: sound")
+    edited = tmp_path / "edited.h5"
+    shutil.copy(folder / "set.h5", edited)
+    with h5py.File(edited, "r+") as file:
+        file["t0_fields/u"][0, 0, 0] += 1
+    assert main(["inspect", str(edited)]) == 0
+    assert capsys.readouterr().out.startswith("data file: NOT SOUND")
+
+
+def test_system_errors_are_one_line_and_runs_are_not_bundles(folder, tmp_path, capsys):
+    (tmp_path / "file").write_text("")
+    fails(capsys, 1, "choose a place", "train", folder / "set.h5", "--out", tmp_path / "file", *NETWORK)
+    fails(capsys, 2, "epochs", "run", "--preset", "smoke", "--epochs", "0", "--out", tmp_path / "r")
+    fails(capsys, 2, "ends in .npz", "predict", folder / "run", folder / "set.h5", "--out", tmp_path / "p.txt")
+    fails(capsys, 1, "no such file", "predict", folder / "run", tmp_path / "none.npz", "--out", tmp_path / "p.npz")
+    with pytest.raises(BundleError, match="is a run folder; give the bundle"):
+        load_surrogate(folder / "run")
+    (tmp_path / "half" / "checkpoints").mkdir(parents=True)
+    fails(capsys, 1, "finish the training", "evaluate", tmp_path / "half", folder / "set.h5")
+    assert main(["--version"]) == 0 and capsys.readouterr().out.strip()
 
 
 def test_training_on_the_stream(folder):
@@ -188,5 +248,8 @@ def test_smoke_run_reports_and_is_reused(tmp_path, capsys):
     assert {"command", "config", "environment", "seed", "dataset_sha256", "errors", "cost"} <= set(results)
     assert main(["run", "--preset", "smoke", "--out", str(run), "--json"]) == 0
     again = capsys.readouterr()
+    assert results["command"] == "python -m pdesurr run --preset smoke --out run"
     assert "finished already" in again.err and json.loads(again.out)["errors"] == results["errors"]
-    fails(capsys, 1, "another training", "run", "--preset", "smoke", "--out", run, "--seed", "5")
+    (run / "figures" / "histogram.png").unlink()  # what is missing is made again
+    assert main(["run", "--preset", "smoke", "--out", str(run)]) == 0 and (run / "figures" / "histogram.png").is_file()
+    fails(capsys, 1, "training.seed 0, not 5", "run", "--preset", "smoke", "--out", run, "--seed", "5")

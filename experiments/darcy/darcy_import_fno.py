@@ -25,9 +25,10 @@ from pdesurr.data.augment import AugmentedSource, transposition
 from pdesurr.data.sources import ArraySource
 from pdesurr.models import FNO
 from pdesurr.objectives import relative_h1, relative_l2
+from pdesurr.surrogates.assess import evaluate, make_surrogate
 from pdesurr.train import TrainConfig, fit
 from pdesurr.types import parameter_count
-from pdesurr.workflow import Scaled, environment, evaluate, make_surrogate, scalers
+from pdesurr.workflow import Scaled, environment, scalers
 
 MODES, WIDTH, HEAD = (5, 5), 20, 64  # lowest validation error (seed 0) of (6, 6) x 16, (5, 5) x 20 and (6, 6) x 18
 SEEDS = (0, 1, 2)

@@ -19,6 +19,7 @@ _HOME = {
     "open_dataset": "reader",
     "read_field": "reader",
     "read_info": "reader",
+    "soundness": "inspect",
     "write_dataset": "store",
 }
 
@@ -35,6 +36,7 @@ __all__ = [  # noqa: F822  (the names come from __getattr__)
     "open_dataset",
     "read_field",
     "read_info",
+    "soundness",
     "write_dataset",
 ]
 
@@ -42,7 +44,7 @@ if TYPE_CHECKING:
     from pdesurr.data.dataset import Dataset
     from pdesurr.data.foreign import import_arrays
     from pdesurr.data.generation import generate
-    from pdesurr.data.inspect import inspect_file
+    from pdesurr.data.inspect import inspect_file, soundness
     from pdesurr.data.reader import PrecisionWarning, dataset_hash, open_dataset, read_field, read_info
     from pdesurr.data.schema import DatasetInfo, Field
     from pdesurr.data.store import DatasetWriter, write_dataset

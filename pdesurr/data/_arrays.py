@@ -166,7 +166,8 @@ def open_arrays(path: Any) -> Iterator[Arrays]:
         elif file.suffix.lower() == ".mat":
             yield MatArrays(file)
         else:
-            raise refuse(path, "", "is neither HDF5 nor .npz nor .mat", "convert it with numpy.savez or h5py")
+            what = "is neither HDF5 nor .npz nor .mat, or is cut short"
+            raise refuse(path, "", what, "convert it with numpy.savez or h5py, or fetch it again")
 
 
 def closest(name: str, names: Any) -> str:

@@ -3,6 +3,7 @@
 import io
 import math
 import shutil
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
@@ -46,7 +47,7 @@ def generate(pde: AbstractPDE, path: Path | str, *, samples: int, resolution: in
     require(isinstance(chunk, int) and chunk >= 1, "chunk", "a whole number >= 1", chunk)
     require(precision in ("float64", "float32"), "precision", "'float64' or 'float32'", precision)
     if path.exists() and not overwrite:
-        raise DatasetError(f"{path}: exists already; choose another name or say overwrite")
+        raise DatasetError(f"{path}: exists already; choose another name or say overwrite (--overwrite)")
     devices = list(devices or jax.devices())
     chunk = math.ceil(chunk / (GROUP * len(devices))) * GROUP * len(devices)
     parts = path.with_name(f".{path.name}.parts")
@@ -122,7 +123,10 @@ def _claim(parts: Path, identity: dict[str, Any]) -> None:
     except (OSError, ValueError):
         same = False
     if not same:
-        for old in parts.glob("part-*"):
+        found = list(parts.glob("part-*"))
+        if found:
+            warnings.warn(f"{parts}: {len(found)} chunks of another job (other settings) were dropped", stacklevel=3)
+        for old in found:
             old.unlink()
         write_json(file, identity)
 

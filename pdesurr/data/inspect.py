@@ -36,6 +36,17 @@ def inspect_file(path: str | os.PathLike, *, statistics: bool = True) -> dict[st
     return _inspect(path, statistics)
 
 
+def soundness(path: str | os.PathLike) -> str:
+    """"sound", or what `open_dataset` says of a data file: it reads every value and compares the hashes."""
+    from pdesurr.data.reader import open_dataset
+
+    try:
+        open_dataset(path)
+    except DatasetError as error:
+        return f"NOT SOUND: {str(error).removeprefix(f'{path}: ')}"
+    return "sound"
+
+
 def _in_a_child(path: Any, statistics: bool) -> dict[str, Any]:
     """What `main` prints; a child that died, or found no end, is the file's fault."""
     root = str(Path(__file__).resolve().parents[2])

@@ -156,7 +156,7 @@ class DatasetWriter:
 
     def _refuse_existing(self) -> None:
         if self.path.exists() and not self.overwrite:
-            raise refuse(self.path, "", "exists already", "choose another name or say overwrite=True")
+            raise refuse(self.path, "", "exists already", "choose another name or say overwrite (--overwrite)")
 
     @contextmanager
     def _disk(self) -> Iterator[None]:

@@ -49,7 +49,7 @@ def save_surrogate(surrogate: Surrogate, path: Path | str, *, overwrite: bool = 
             write_text(folder / "README.md", card(surrogate.spec, name, network.arguments, sum(v.size for v in arrays.values())))
             save_file(arrays, folder / "model.safetensors")
     except FileExistsError:
-        raise BundleError(f"{path}: exists already; choose another name or say overwrite") from None
+        raise BundleError(f"{path}: exists already; choose another name or say overwrite=True") from None
     except OSError as error:
         raise BundleError(f"{path}: could not be written ({error}); free disk space or choose another folder") from error
     return path
@@ -63,6 +63,10 @@ def load_surrogate(path: Path | str) -> Surrogate:
     path = Path(path)
     if not path.is_dir():
         raise BundleError(f"{path}: {'is a file, not a bundle folder' if path.exists() else 'no such bundle folder'}")
+    if (path / "bundle").is_dir():
+        raise BundleError(f"{path}: is a run folder; give the bundle in it, {path / 'bundle'}")
+    if (path / "checkpoints").is_dir():
+        raise BundleError(f"{path}: is a run without a bundle yet; finish the training with the command that began it")
     try:
         wrong = check_manifest(path) or _odd_files(path)
         if wrong is not None:

@@ -1,6 +1,7 @@
 """A run's state on disk: written whole or not at all, hashed, the newest sound one found again."""
 
 import warnings
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -28,16 +29,20 @@ def save(folder: Path, step: int, tree: PyTree, info: dict[str, Any], keep: int 
     return path
 
 
-def load_newest(folder: Path, like: PyTree) -> tuple[PyTree, dict[str, Any]] | None:
+def load_newest(folder: Path, like: PyTree, check: Callable[[dict[str, Any]], None] = lambda info: None,
+                ) -> tuple[PyTree, dict[str, Any]] | None:
     """The newest checkpoint that is whole, in the shape of `like`, with its info; None if there is none.
 
-    A damaged one is named in a warning and the one before it is used. Raises `CheckpointError` if all are damaged.
+    `check` sees the info first, and raises if it is of another run. A damaged one is named in a warning and the one before it
+    is used. Raises `CheckpointError` if all are damaged.
     """
     steps = _steps(folder)
     for path in reversed(steps):
         wrong = check_manifest(path)
         if wrong is None:
-            return _unflatten(path, like), read_json(path / "info.json")
+            info = read_json(path / "info.json")
+            check(info)
+            return _unflatten(path, like), info
         warnings.warn(f"checkpoint {path} cannot be used ({wrong}); falling back to the one before it", stacklevel=2)
     if steps:
         raise CheckpointError(f"{folder}: no checkpoint is sound; delete the folder to start the run afresh")

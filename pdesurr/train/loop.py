@@ -1,6 +1,8 @@
 """`fit`: epochs of the compiled step, validation, checkpoints, an exact resume."""
 
+import hashlib
 import json
+import re
 import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
@@ -77,11 +79,13 @@ class TrainConfig:
 
 @dataclass
 class FitResult:
-    """`model` has the best validated weights (the last running mean without validation); `state` is where training ended."""
+    """`model` has the best validated weights (the last running mean without validation); `state` is where training ended;
+    `resumed_at` the epoch an earlier call had reached (0: none)."""
 
     model: Any
     state: TrainState
     history: list[dict[str, Any]] = field(default_factory=list)
+    resumed_at: int = 0
 
     @property
     def best_metric(self) -> Array:
@@ -115,13 +119,16 @@ class _Run:
 
     def __init__(self, model, source, objective, config, validate, validation_objective, folder, devices, parallel, optimiser):
         check_devices(devices, config.batch_size)
-        require(1 <= config.batch_size <= source.size, "batch_size", f"at most {source.size}, the samples of an epoch", config.batch_size)
+        require(1 <= config.batch_size <= source.size, "batch_size", f"a number from 1 to {source.size}, the samples of an epoch",
+                config.batch_size)
         self.config, self.folder, self.source = config, folder, source
         self.per_epoch = source.size // config.batch_size
         self.segment = max(s for s in range(1, min(self.per_epoch, LONGEST_SEGMENT) + 1) if self.per_epoch % s == 0)
         params, self.static = eqx.partition(model, eqx.is_inexact_array)
         optimiser = optimiser or adamw(config.epochs * self.per_epoch, warmup=config.warmup, weight_decay=config.weight_decay,
                                        clip_norm=config.clip_norm)
+        self.facts = {"objective": _name(objective), "data": fingerprint(source), "validation": fingerprint(validate),
+                      "validation_objective": _name(validation_objective)} if folder is not None else {}
         engine = Engine(self.static, objective, optimiser, config.ema_decay, mean_gradient=parallel == "pmap")
         k = config.members
         over_members = jax.vmap if k else lambda f, **_: f
@@ -173,7 +180,7 @@ class _Run:
                     self._save(state, books)
                     saved_at = time.monotonic()
         weights = state.best if self.validate else state.ema
-        return FitResult(eqx.combine(weights, self.static), state, books["history"])
+        return FitResult(eqx.combine(weights, self.static), state, books["history"], books["resumed_at"])
 
     def _epoch(self, state: TrainState, books: dict, asked_to_stop: Callable) -> tuple[TrainState, bool]:
         """The rest of one epoch; False if a signal cut it short."""
@@ -231,27 +238,39 @@ class _Run:
     def _identity(self) -> dict[str, Any]:
         """What must be the same for a resume to be the same run."""
         config = {k: v for k, v in asdict(self.config).items() if k != "checkpoint_seconds"}
-        leaves = [f"{n}: {v.dtype}{list(v.shape)}" for n, v in
-                  zip(checkpoint.names(self.create_shape.params), jax.tree.leaves(self.create_shape.params), strict=True)]
-        return json.loads(json.dumps({**config, "model": leaves, "samples": self.source.size, "grid": list(self.source.grid.shape)}))
+        leaves = {n: f"{v.dtype}{list(v.shape)}" for n, v in
+                  zip(checkpoint.names(self.create_shape.params), jax.tree.leaves(self.create_shape.params), strict=True)}
+        facts = {**config, **self.facts, "model": leaves, "samples": self.source.size, "grid": list(self.source.grid.shape)}
+        return json.loads(json.dumps(facts))
+
+    def _check_identity(self, found: dict[str, Any]) -> None:
+        """Raise `CheckpointError` unless a checkpoint is of this very run."""
+        for name, value in self._identity().items():
+            old = found.get(name)
+            if isinstance(value, dict) and isinstance(old, dict):  # name the weight that differs
+                part = next((k for k in (*value, *old) if value.get(k) != old.get(k)), None)
+                name, old, value = f"{name}{part}", old.get(part), value.get(part)
+            if old != value:
+                raise CheckpointError(f"{self.folder} holds a run with another {name} ({_short(old)}, not {_short(value)}); use another "
+                                      "folder, or delete this one")
 
     @property
     def create_shape(self) -> TrainState:
         return jax.eval_shape(self.create)
 
     def _start(self) -> tuple[TrainState, dict[str, Any]]:
-        books: dict[str, Any] = {"epoch": 0, "partial": [], "rollbacks": 0, "history": []}
-        found = checkpoint.load_newest(self.folder / "checkpoints", self.create_shape) if self.folder else None
+        books: dict[str, Any] = {"epoch": 0, "partial": [], "rollbacks": 0, "history": [], "resumed_at": 0}
+        found = None
+        if self.folder:
+            check = lambda info: self._check_identity(info["identity"])  # noqa: E731
+            found = checkpoint.load_newest(self.folder / "checkpoints", self.create_shape, check)
         if found is None:
             if self.folder:
                 write_text(self.folder / "metrics.jsonl", "")
             return self.replicate(self.create()), books
         state, info = found
-        for name, value in self._identity().items():
-            if info["identity"].get(name) != value:
-                raise CheckpointError(f"{self.folder} holds a run with another {name} ({_short(info['identity'].get(name))}, not "
-                                      f"{_short(value)}); use another folder, or delete this one")
         books.update(info["books"])
+        books["resumed_at"] = books["epoch"]
         write_text(self.folder / "metrics.jsonl", "".join(json.dumps(r) + "\n" for r in books["history"]))  # pyright: ignore
         return self.replicate(state), books
 
@@ -259,6 +278,19 @@ class _Run:
         if self.folder:
             books = {**books, "partial": [{k: v for k, v in p.items()} for p in books["partial"]]}
             checkpoint.save(self.folder / "checkpoints", int(np.max(state.step)), state, {"identity": self._identity(), "books": books})
+
+
+def fingerprint(source: Any) -> str:
+    """sha256 of a source: of its arrays and of everything static about it."""
+    leaves, structure = jax.tree.flatten(source)
+    digest = hashlib.sha256(re.sub(r" at 0x[0-9a-f]+", "", str(structure)).encode())
+    for leaf in leaves:
+        digest.update(np.ascontiguousarray(leaf).tobytes())
+    return digest.hexdigest()
+
+
+def _name(objective: Objective) -> str:
+    return getattr(objective, "__qualname__", type(objective).__qualname__)
 
 
 def _short(value: Any) -> str:
