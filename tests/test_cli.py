@@ -75,13 +75,14 @@ def test_a_run_folder_keeps_to_its_data_and_its_objective(folder, tmp_path, caps
     assert before == {f.name: f.read_bytes() for f in (run / "bundle").iterdir()}
 
 
+@pytest.mark.filterwarnings("always::pdesurr.surrogates.RangeWarning")
 def test_data_of_another_map_are_noticed(folder, tmp_path, capsys):
     other = tmp_path / "other.h5"
     assert main(["generate", "burgers", "--out", str(other), *TINY[:-1], "1.0"]) == 0
     assert main(["evaluate", str(folder / "run"), str(other)]) == 0
     assert "the data have nu = 1.0, the surrogate was trained for 0.5" in capsys.readouterr().err
     np.savez(tmp_path / "fields.npz", a=np.ones((4, 64), np.float32), u=np.ones((4, 64), np.float32))
-    arguments = ["--input", "a", "--output", "u", "--axes", "closed", "--out", str(tmp_path / "made.h5")]
+    arguments = ["--input", "a", "--output", "u", "--axes", "closed", "--domain", "0", "1", "--out", str(tmp_path / "made.h5")]
     assert main(["import", str(tmp_path / "fields.npz"), *arguments]) == 0
     fails(capsys, 2, "axes and box", "evaluate", folder / "run", tmp_path / "made.h5")
 

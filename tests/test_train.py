@@ -255,7 +255,7 @@ def test_a_pde_no_route_of_which_is_right_is_refused(monkeypatch):
 
 
 @pytest.mark.parametrize(("change", "words"), [
-    ({"batch_size": 6}, "a multiple of the 4 devices"), ({"batch_size": 64}, "at most 32"), ({"epochs": 0}, "epochs"),
+    ({"batch_size": 6}, "a multiple of the 4 devices"), ({"batch_size": 64}, "from 1 to 32"), ({"epochs": 0}, "epochs"),
     ({"learning_rate": 0.0}, "learning_rate"), ({"on_bad": "ignore"}, "on_bad"), ({"ema_decay": 1.0}, "ema_decay"),
 ])
 def test_bad_settings_are_named(change, words):

@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.core import Tracer
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Shaped
 
 from pdesurr import metrics
 from pdesurr.checks import expected, require
@@ -50,7 +50,7 @@ class Surrogate(eqx.Module):
             return self.model(Samples(grid, a), grid)
         return apply(self.model, Samples(grid, a), grid)
 
-    def predict(self, a: Float[Array, "..."] | Float[np.ndarray, "..."]) -> Float[Array, "*grid c_out"]:
+    def predict(self, a: Shaped[Array, "..."] | Shaped[np.ndarray, "..."]) -> Float[Array, "*grid c_out"]:
         """The same with the values checked: raises `UsageError` for NaN or infinity, warns (`RangeWarning`) outside the trained
         range. Inside jit, grad and vmap values are hidden, and it is the plain call."""
         if isinstance(a, Tracer):
