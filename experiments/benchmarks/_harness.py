@@ -25,6 +25,9 @@ ALLOCATOR = {
     "GLIBC_TUNABLES": "glibc.malloc.hugetlb=1",
 }
 
+# Threads of the run before may spin for a while in wait for more work (OpenMP's do for 0.2 s) and would slow the next one.
+SETTLE = 0.5
+
 
 def row(work: str, ours_s: float, peer: str | None = None, peer_s: float | None = None, **errors_and_mb: float | None) -> dict:
     """One row of the fixed form; what was not measured is None."""
@@ -41,6 +44,7 @@ def alternate(runs: dict[Any, Callable[[], Any]], rounds: int) -> dict[Any, floa
     times: dict[Any, list[float]] = {name: [] for name in runs}
     for _ in range(rounds):
         for name, run in runs.items():
+            time.sleep(SETTLE)
             start = time.perf_counter()
             result = run()
             wait(result)

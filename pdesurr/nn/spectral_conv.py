@@ -62,31 +62,35 @@ class SpectralConv(eqx.Module):
         padding: float = 0.0,
         bias: Float[Array, " out"] | None = None,
         form: Form | None = None,
+        spare: int = 0,
     ) -> Float[Array, "out batch *grid"]:
         """Channel first, then one batch axis, then the grid's. `bias` is added to the constant mode: the same as adding it to
-        the result, without a pass over memory forward or backward. `form` overrides the rule of `cheaper`."""
-        require(v.shape[0] == self.in_channels and v.shape[2:] == grid.shape, "v",
-                f"shape ({self.in_channels}, batch, {', '.join(map(str, grid.shape))})", v.shape)
+        the result, without a pass over memory forward or backward. `form` overrides the rule of `cheaper`. The last axis may
+        have `spare` columns more than the grid: they are ignored, and zero in the result."""
+        require(v.shape[0] == self.in_channels and v.shape[2:] == (*grid.shape[:-1], grid.shape[-1] + spare), "v",
+                f"shape ({self.in_channels}, batch, {', '.join(map(str, grid.shape))}) and {spare} spare columns", v.shape)
         check_modes(self.modes, grid, padding)
         lengths = tuple(_fft_length(b, padding) for b in grid.bases)
         if form is None:
             form = cheaper(grid.shape, self.modes, jax.default_backend()) if all(lengths) else "dense"
         if form == "dense":
-            return _synthesise(self._mix(_analyse(v, grid, self.modes, padding), bias), grid, self.modes, padding)
+            matrices = _all_matrices(grid, self.modes, padding, spare, v.dtype)
+            return _synthesise(self._mix(_analyse(v, matrices, self.modes), bias), matrices, self.modes)
         require(all(lengths), "form", "'dense' where an axis' spacing does not divide its period", form)
-        return _inverse_fft(self._mix(_fft(v, grid, self.modes, lengths), bias), grid, self.modes, lengths)
+        u = _inverse_fft(self._mix(_fft(v[..., : grid.shape[-1]], grid, self.modes, lengths), bias), grid, self.modes, lengths)
+        return jnp.pad(u, [(0, 0)] * (u.ndim - 1) + [(0, spare)])
 
-    def _mix(self, v_hat: Float[Array, "*kept 2 in batch"], bias: Float[Array, " out"] | None) -> Float[Array, "*kept 2 out batch"]:
-        """The complex product per mode as one real product of doubled size: batched over the modes and nothing else."""
+    def _mix(self, v_hat: Float[Array, "*kept in 2 batch"], bias: Float[Array, " out"] | None) -> Float[Array, "*kept out 2 batch"]:
+        """The complex product per mode as one real product, [Re W; Im W] [Re v, Im v]: batched over the modes and nothing else."""
         kept, batch = v_hat.shape[: len(self.modes)], v_hat.shape[-1]
-        real, imag = self.weight[..., 0, :, :], self.weight[..., 1, :, :]
-        block = jnp.concatenate([jnp.concatenate([real, -imag], -1), jnp.concatenate([imag, real], -1)], -2)
-        block = block.reshape(-1, 2 * self.out_channels, 2 * self.in_channels).astype(v_hat.dtype)
-        u_hat = lax.dot_general(block, v_hat.reshape(-1, 2 * self.in_channels, batch), (((2,), (1,)), ((0,), (0,))))
+        weight = self.weight.reshape(-1, 2 * self.out_channels, self.in_channels).astype(v_hat.dtype)
+        parts = lax.dot_general(weight, v_hat.reshape(-1, self.in_channels, 2 * batch), (((2,), (1,)), ((0,), (0,))))
+        of_real, of_imag = jnp.split(parts.reshape(-1, 2, self.out_channels, 2, batch), 2, axis=1)
+        u_hat = of_real[:, 0] + _turn(of_imag[:, 0], 2)
         if bias is not None:
-            edge = ((0, u_hat.shape[0] - 1, 0), (0, self.out_channels, 0), (0, 0, 0))
-            u_hat = u_hat + lax.pad(bias.astype(u_hat.dtype)[None, :, None], jnp.zeros((), u_hat.dtype), edge)
-        return u_hat.reshape(*kept, 2, self.out_channels, batch)
+            edge = ((0, u_hat.shape[0] - 1, 0), (0, 0, 0), (0, 1, 0), (0, 0, 0))
+            u_hat = u_hat + lax.pad(bias.astype(u_hat.dtype)[None, :, None, None], jnp.zeros((), u_hat.dtype), edge)
+        return u_hat.reshape(*kept, self.out_channels, 2, batch)
 
 
 def cheaper(shape: tuple[int, ...], modes: tuple[int, ...], backend: str) -> Form:
@@ -138,9 +142,14 @@ def _matrices(basis: AbstractBasis, m: int, padding: float, last: bool) -> tuple
     return forward * (basis.weights / period), inverse
 
 
-def _all_matrices(grid: Grid, modes: tuple[int, ...], padding: float, dtype) -> list[tuple[np.ndarray, np.ndarray]]:
+Matrices = list[tuple[np.ndarray, np.ndarray]]
+
+
+def _all_matrices(grid: Grid, modes: tuple[int, ...], padding: float, spare: int, dtype) -> Matrices:
+    """A pair for each axis; those of the last have `spare` more columns, of zeros."""
     pairs = [_matrices(b, m, float(padding), i == grid.ndim - 1) for i, (b, m) in enumerate(zip(grid.bases, modes, strict=True))]
-    return [(forward.astype(dtype), inverse.astype(dtype)) for forward, inverse in pairs]
+    widths = [(0, 0)] * (grid.ndim - 1) + [(0, spare)]
+    return [(np.pad(f, ((0, 0), w)).astype(dtype), np.pad(g, ((0, 0), w)).astype(dtype)) for (f, g), w in zip(pairs, widths, strict=True)]
 
 
 def _contract(matrix: np.ndarray, z: Array, matrix_axis: int, axis: int) -> Array:
@@ -154,29 +163,28 @@ def _turn(z: Array, axis: int) -> Array:
     return jnp.concatenate([-imag, real], axis)
 
 
-def _analyse(v: Array, grid: Grid, modes: tuple[int, ...], padding: float) -> Float[Array, "*kept 2 in batch"]:
+def _analyse(v: Array, matrices: Matrices, modes: tuple[int, ...]) -> Float[Array, "*kept in 2 batch"]:
     """Coefficients of the kept modes. The last axis first: it shrinks the data most, and its product reads `v` in order."""
-    matrices, d = _all_matrices(grid, modes, padding, v.dtype), grid.ndim
+    d = len(modes)
     z = lax.dot_general(v, matrices[-1][0], (((v.ndim - 1,), (1,)), ((), ())), precision=_EXACT)
     z = z.reshape(*v.shape[:-1], modes[-1], 2)
-    z = jnp.transpose(z, (*range(2, d + 3), 0, 1))
+    z = jnp.transpose(z, (*range(2, d + 2), 0, d + 2, 1))
     for i in reversed(range(d - 1)):
         z = _contract(matrices[i][0], z, 1, d - 2)
-        cosine, sine = z[: modes[i]], _turn(z[modes[i] :], d)
+        cosine, sine = z[: modes[i]], _turn(z[modes[i] :], d + 1)
         z = jnp.concatenate([cosine[:1], cosine[1:] - sine, cosine[1:] + sine])
     return z
 
 
-def _synthesise(u_hat: Float[Array, "*kept 2 out batch"], grid: Grid, modes: tuple[int, ...], padding: float) -> Array:
+def _synthesise(u_hat: Float[Array, "*kept out 2 batch"], matrices: Matrices, modes: tuple[int, ...]) -> Array:
     """Values on the grid from the coefficients of the kept modes: the transpose of `_analyse` up to weights."""
-    matrices, d = _all_matrices(grid, modes, padding, u_hat.dtype), grid.ndim
-    z = u_hat
+    d, z = len(modes), u_hat
     for i in range(d - 1):
         z = jnp.moveaxis(z, i, 0)
         plus, minus = z[1 : modes[i]], z[modes[i] :]
-        z = jnp.concatenate([z[:1], plus + minus, _turn(plus - minus, d)])
+        z = jnp.concatenate([z[:1], plus + minus, _turn(plus - minus, d + 1)])
         z = _contract(matrices[i][1], z, 0, 0)
-    z = jnp.transpose(z, (d + 1, d + 2, *reversed(range(d - 1)), d - 1, d))
+    z = jnp.transpose(z, (d, d + 2, *reversed(range(d - 1)), d - 1, d + 1))
     z = z.reshape(*z.shape[:-2], 2 * modes[-1])
     return lax.dot_general(z, matrices[-1][1], (((z.ndim - 1,), (0,)), ((), ())), precision=_EXACT)
 
@@ -193,7 +201,7 @@ def _fft_length(basis: AbstractBasis, padding: float) -> int:
     return round(ratio) if uniform and abs(ratio - round(ratio)) < 1e-6 * ratio and round(ratio) >= basis.n else 0
 
 
-def _fft(v: Array, grid: Grid, modes: tuple[int, ...], lengths: tuple[int, ...]) -> Float[Array, "*kept 2 in batch"]:
+def _fft(v: Array, grid: Grid, modes: tuple[int, ...], lengths: tuple[int, ...]) -> Float[Array, "*kept in 2 batch"]:
     for i, b in enumerate(grid.bases):
         quadrature = b.weights / b.weights.max()  # the trapezoidal rule's ends; 1 elsewhere
         if not np.all(quadrature == 1):
@@ -204,11 +212,11 @@ def _fft(v: Array, grid: Grid, modes: tuple[int, ...], lengths: tuple[int, ...])
         kept = [lax.slice_in_dim(z, 0, m, axis=i + 2), jnp.flip(lax.slice_in_dim(z, n - m + 1, n, axis=i + 2), i + 2)]
         z = jnp.concatenate(kept, axis=i + 2)
     z = jnp.transpose(z, (*range(2, z.ndim), 0, 1))
-    return jnp.stack([z.real, z.imag], axis=-3)
+    return jnp.stack([z.real, z.imag], axis=-2)
 
 
 def _inverse_fft(u_hat: Array, grid: Grid, modes: tuple[int, ...], lengths: tuple[int, ...]) -> Array:
-    z = lax.complex(u_hat[..., 0, :, :], u_hat[..., 1, :, :])
+    z = lax.complex(u_hat[..., 0, :], u_hat[..., 1, :])
     z = jnp.transpose(z, (z.ndim - 2, z.ndim - 1, *range(z.ndim - 2)))
     for i, (m, n) in enumerate(zip(modes[:-1], lengths[:-1], strict=True)):
         axis = i + 2
