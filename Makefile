@@ -15,7 +15,7 @@ export PYTHON
 
 # glibc gives every buffer above 128 kB back to the system when it is freed and takes it, page by page, at the next step:
 # on CPU that costs a training step up to a factor of two. With these it keeps them, in huge pages. Other allocators ignore them.
-ALLOCATOR = MALLOC_ARENA_MAX=1 MALLOC_MMAP_MAX_=0 MALLOC_TRIM_THRESHOLD_=4294967296 MALLOC_TOP_PAD_=67108864 \
+ALLOCATOR = MALLOC_ARENA_MAX=1 MALLOC_MMAP_MAX_=0 MALLOC_TRIM_THRESHOLD_=1099511627776 MALLOC_TOP_PAD_=67108864 \
 	GLIBC_TUNABLES=glibc.malloc.hugetlb=1
 
 # A home folder that cannot be written to is no obstacle: what matplotlib caches lives in the environment.

@@ -4,8 +4,8 @@ import ctypes
 import platform
 
 # glibc's malloc.h.
-_TRIM_THRESHOLD, _TOP_PAD, _MMAP_THRESHOLD, _ARENA_MAX = -1, -2, -3, -8
-_SETTINGS = ((_MMAP_THRESHOLD, 1 << 30), (_TRIM_THRESHOLD, (1 << 31) - 1), (_TOP_PAD, 64 << 20), (_ARENA_MAX, 1))
+_TRIM_THRESHOLD, _TOP_PAD, _MMAP_MAX, _ARENA_MAX = -1, -2, -4, -8
+_SETTINGS = ((_MMAP_MAX, 0), (_TRIM_THRESHOLD, -1), (_TOP_PAD, 64 << 20), (_ARENA_MAX, 1))  # no maps, no trimming
 
 
 def tune_allocator() -> bool:
@@ -14,8 +14,8 @@ def tune_allocator() -> bool:
     Call it before the first large array. By default glibc maps each large buffer afresh and unmaps it when freed, so every
     step pays for its pages again. The price: the process keeps its peak memory. It concerns the whole process, so nothing in
     this package calls it on import; its own commands do. True if every setting was taken; False, without effect or error,
-    where the C library is not glibc. The same from outside: MALLOC_MMAP_THRESHOLD_=1073741824
-    MALLOC_TRIM_THRESHOLD_=2147483647 MALLOC_TOP_PAD_=67108864 MALLOC_ARENA_MAX=1.
+    where the C library is not glibc. The same from outside: MALLOC_MMAP_MAX_=0
+    MALLOC_TRIM_THRESHOLD_=1099511627776 MALLOC_TOP_PAD_=67108864 MALLOC_ARENA_MAX=1.
     """
     try:
         if platform.system() != "Linux" or platform.libc_ver()[0] != "glibc":
