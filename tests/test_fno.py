@@ -9,6 +9,7 @@ from jax.flatten_util import ravel_pytree
 from pdesurr.checks import UsageError
 from pdesurr.fields import FourierBasis, Grid, UniformBasis
 from pdesurr.models import FNO
+from pdesurr.models.fno import spare_columns
 from pdesurr.types import Samples, StorableModel, parameter_count
 
 KEY = jax.random.key(0)
@@ -44,6 +45,21 @@ def test_one_sample_a_loop_vmap_and_batched_agree(channel_mlp, lifting_width, x6
     assert together.shape == (3, 12, 11, 3) and together.dtype == jnp.float64
     np.testing.assert_allclose(together, np.stack([one(Samples(GRID, v)) for v in a.values]), atol=1e-13)
     np.testing.assert_allclose(together, jax.jit(jax.vmap(lambda s: model(s, None)))(a), atol=1e-13)
+
+
+def test_channels_are_kept_off_page_boundaries_without_a_trace(x64):
+    """Where a batch would put its channels whole pages apart it gets spare columns; values and gradients are those of one sample."""
+    assert [spare_columns(shape, 4) for shape in ((20, 1024), (20, 64, 64), (20, 85, 85), (4, 16))] == [4, 1, 0, 0]
+    grid = Grid([FourierBasis(64)])
+    model, a = filled(lambda: FNO(2, 1, (8,), 6, 2, channel_mlp=0.5, key=KEY)), batch(16, grid)
+    assert spare_columns((16, 64), 8) == 1 and spare_columns((1, 64), 8) == 0
+
+    def value_and_grad(run):
+        return jax.tree.leaves(jax.jit(jax.value_and_grad(lambda m: jnp.mean(jnp.sin(run(m)))))(model))
+
+    together, alone = value_and_grad(lambda m: m.batched(a)), value_and_grad(lambda m: jax.vmap(lambda s: m(s, None))(a))
+    for x, y in zip(together, alone, strict=True):
+        np.testing.assert_allclose(x, y, rtol=1e-9, atol=1e-12)
 
 
 def test_real_size_jit_equals_eager_in_float32():

@@ -66,6 +66,15 @@ def test_forms_agree_between_walls(ends, padding, x64):
     np.testing.assert_allclose(dense, fft, atol=1e-13)
 
 
+@pytest.mark.parametrize("form", ["dense", "fft"])
+def test_spare_columns_are_ignored_and_come_back_zero(form, x64):
+    layer, grid, v = conv(3, 2, (4, 3)), periodic(12, 8), values(3, 4, 12, 8)
+    wide = jnp.concatenate([v, jnp.full((3, 4, 12, 2), 1e9)], axis=-1)
+    u = apply(layer, wide, grid, form=form, spare=2)
+    np.testing.assert_allclose(u[..., :8], apply(layer, v, grid, form=form), atol=1e-13)
+    assert u.shape == (2, 4, 12, 10) and not np.any(u[..., 8:])
+
+
 def test_float32_forms_agree_to_rounding():
     layer, v, grid = conv(8, 8, (12, 12)), values(8, 2, 85, 85), periodic(85, 85)
     dense, fft = (apply(layer, v, grid, form=form) for form in ("dense", "fft"))

@@ -21,8 +21,6 @@ def sample_errors(surrogate: Surrogate, inputs: np.ndarray, outputs: np.ndarray,
     return _in_batches(surrogate, inputs, outputs, grid, batch)
 
 
-
-
 def cheapest_setting(pde: AbstractPDE, inputs: np.ndarray, outputs: np.ndarray, grid: Grid, error: float,
                      samples: int = 50) -> dict[str, Any] | None:
     """The fastest setting of the reference solver whose mean relative L2 error on the samples is at most `error`, solving in
