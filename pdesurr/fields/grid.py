@@ -92,6 +92,11 @@ class Grid(eqx.Module):
         axis = self.axis(name)
         return along(self._fourier(axis).symbol(order, self._is_half(axis, half)), axis, self.ndim)
 
+    @property
+    def shape_hat(self) -> tuple[int, ...]:
+        """The shape of a real function's coefficients."""
+        return (*self.shape[:-1], self.shape[-1] // 2 + 1)
+
     def wavenumbers(self, half: bool = True) -> list[Float[np.ndarray, "..."]]:
         """One broadcastable array of angular wavenumbers per axis."""
         return [along(self._fourier(i).wavenumbers(self._is_half(i, half)), i, self.ndim) for i in range(self.ndim)]
