@@ -74,7 +74,7 @@ class SpectralField(AbstractField):
         """The mean-free v with Lap v = u less its mean."""
         hat, square = self.coefficients, sum(k**2 for k in self.grid.wavenumbers())
         inverse = -np.divide(1.0, square, out=np.zeros_like(square), where=square > 0)
-        return self._with(hat=hat * inverse.astype(hat.real.dtype))
+        return self._with(hat=hat * inverse.astype(hat.dtype))
 
     def _with(self, hat=None, nodal=None) -> "SpectralField":
         return SpectralField(self.grid, hat, nodal, self.dealias)
