@@ -7,7 +7,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from pdesurr.checks import require
-from pdesurr.fields.fourier import along
+from pdesurr.fields._basis import along
 from pdesurr.fields.grid import Grid
 from pdesurr.types import Key
 
@@ -31,7 +31,7 @@ class GaussianRandomField(eqx.Module):
     zero_mean: bool = eqx.field(static=True, default=False)
 
     def __check_init__(self):
-        require(self.grid.spectral, "grid", "a FourierBasis on every axis", self.grid)
+        require(self.grid.fourier, "grid", "a FourierBasis on every axis", self.grid)
         require(self.sigma > 0, "sigma", "a number > 0", self.sigma)
         require(self.tau >= 0 and (self.tau > 0 or self.zero_mean), "tau", "a number > 0 (0 only with zero_mean)", self.tau)
 
