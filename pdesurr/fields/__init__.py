@@ -6,12 +6,15 @@ from pdesurr.fields.autodiff import AutodiffField
 from pdesurr.fields.chebyshev import ChebyshevBasis
 from pdesurr.fields.fourier import FourierBasis
 from pdesurr.fields.grid import Grid
-from pdesurr.fields.random import GaussianRandomField
+from pdesurr.fields.manufactured import manufactured
+from pdesurr.fields.random import GaussianRandomField, lognormal, threshold
 from pdesurr.fields.spectral import SpectralField, dealias_mask
+from pdesurr.fields.stencil import StencilField, finite_difference_weights
 from pdesurr.fields.trigonometric import CosineBasis, SineBasis
 from pdesurr.fields.uniform import UniformBasis
 
 __all__ = [
     "AbstractBasis", "AbstractField", "AbstractSpectralBasis", "AbstractTrigonometricBasis", "AutodiffField", "ChebyshevBasis",
-    "CosineBasis", "FourierBasis", "GaussianRandomField", "Grid", "SineBasis", "SpectralField", "UniformBasis", "d", "dealias_mask",
+    "CosineBasis", "FourierBasis", "GaussianRandomField", "Grid", "SineBasis", "SpectralField", "StencilField", "UniformBasis", "d",
+    "dealias_mask", "finite_difference_weights", "lognormal", "manufactured", "threshold",
 ]
