@@ -4,13 +4,13 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Complex, Float
+from jaxtyping import Array, Complex, Float, Int
 
 from pdesurr.checks import require
-from pdesurr.fields._basis import AbstractBasis, check_interval
+from pdesurr.fields._basis import AbstractTrigonometricBasis, along, check_interval, check_order
 
 
-class FourierBasis(AbstractBasis):
+class FourierBasis(AbstractTrigonometricBasis):
     """u(x) = sum_k u_hat_k exp(i k (x - lower)), k = 2 pi j / (upper - lower), on `n` equispaced nodes without the right end.
 
     Coefficients are the Fourier series' own (the forward transform divides by `n`), so they mean the same at every
@@ -36,7 +36,11 @@ class FourierBasis(AbstractBasis):
     def weights(self) -> Float[np.ndarray, " n"]:
         return np.full(self.n, self.length / self.n)
 
-    def indices(self, half: bool) -> np.ndarray:
+    @property
+    def nyquist(self) -> float:
+        return self.n / 2
+
+    def indices(self, half: bool) -> Int[np.ndarray, " m"]:
         """The integers j, in the order of `rfft` (half) or `fft`."""
         return np.arange(self.n // 2 + 1) if half else np.fft.fftfreq(self.n, 1 / self.n).round().astype(int)
 
@@ -50,6 +54,7 @@ class FourierBasis(AbstractBasis):
 
     def symbol(self, order: int, half: bool) -> Complex[np.ndarray, " m"]:
         """(i k)^order; at the Nyquist mode of an even grid odd orders are zero, since its sine is invisible on the nodes."""
+        check_order(order)
         symbol = (1j * self.wavenumbers(half)) ** order
         if order % 2 and self.n % 2 == 0:
             symbol[self.n // 2] = 0
@@ -95,10 +100,12 @@ class FourierBasis(AbstractBasis):
         shape[axis] = size - (keep + 1) - (0 if half else keep)
         return jnp.concatenate([front, jnp.zeros(shape, u_hat.dtype), *back], axis=axis)
 
+    def functions(self, x: Float[Array, " p"], half: bool) -> Complex[Array, "p m"]:
+        """exp(i k (x - lower)), times 2 where one coefficient of a half spectrum stands for two. The Nyquist mode is a cosine."""
+        phase = (x - float(self.lower))[:, None] * jnp.asarray(self.wavenumbers(half), x.dtype)[None, :]
+        times = jnp.asarray(self.multiplicity(half), x.dtype)[None, :]
+        sine = jnp.where(2 * np.abs(self.indices(half)) == self.n, 0.0, jnp.sin(phase))
+        return jax.lax.complex(times * jnp.cos(phase), times * sine)
+
     def with_n(self, n: int) -> "FourierBasis":
         return FourierBasis(n, self.lower, self.upper)
-
-
-def along(v: np.ndarray, axis: int, ndim: int) -> np.ndarray:
-    """A vector shaped to broadcast along `axis` of an `ndim`-dimensional array."""
-    return v.reshape([-1 if i == axis % ndim else 1 for i in range(ndim)])

@@ -5,11 +5,13 @@ from collections.abc import Sequence
 import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Complex, Float
+from jax import lax
+from jaxtyping import Array, Float, Shaped
 
 from pdesurr.checks import require
-from pdesurr.fields._basis import AbstractBasis
-from pdesurr.fields.fourier import FourierBasis, along
+from pdesurr.fields._basis import AbstractBasis, AbstractSpectralBasis, AbstractTrigonometricBasis, along, matrix_along
+from pdesurr.fields.fourier import FourierBasis
+from pdesurr.fields.trigonometric import SineBasis
 
 AXIS_NAMES = ("x", "y", "z")
 
@@ -44,7 +46,17 @@ class Grid(eqx.Module):
 
     @property
     def spectral(self) -> bool:
-        """Whether every axis has a Fourier transform."""
+        """Whether every axis has a transform."""
+        return all(isinstance(b, AbstractSpectralBasis) for b in self.bases)
+
+    @property
+    def trigonometric(self) -> bool:
+        """Whether every axis has wavenumbers (Fourier, sine, cosine): there the Laplacian is a symbol."""
+        return all(isinstance(b, AbstractTrigonometricBasis) for b in self.bases)
+
+    @property
+    def fourier(self) -> bool:
+        """Whether every axis is a Fourier one."""
         return all(isinstance(b, FourierBasis) for b in self.bases)
 
     @property
@@ -53,7 +65,7 @@ class Grid(eqx.Module):
 
     @property
     def weights(self) -> Float[np.ndarray, "*grid"]:
-        """Quadrature weights; they sum to `volume`."""
+        """Quadrature weights; they sum to `volume`, but for the walls that a sine axis leaves out."""
         return np.prod(np.meshgrid(*(b.weights for b in self.bases), indexing="ij"), axis=0)
 
     def axis(self, name: str) -> int:
@@ -70,56 +82,127 @@ class Grid(eqx.Module):
         require(tuple(u.shape[: self.ndim]) == self.shape, what, f"an array that starts with the grid's shape {self.shape}",
                 tuple(u.shape), "for a batch use jax.vmap")
 
-    # Fourier side. The last axis is transformed first and holds half the spectrum of a real function.
-
-    def _is_half(self, axis: int, half: bool) -> bool:
-        return half and axis == self.ndim - 1
-
-    def transform(self, u: Array) -> Complex[Array, "..."]:
-        """Values `(*grid, ...)` to Fourier series coefficients; half the spectrum on the last axis if `u` is real."""
-        for axis in reversed(range(self.ndim)):
-            u = self._fourier(axis).transform(u, axis)
-        return u
-
-    def inverse(self, u_hat: Complex[Array, "..."], half: bool = True) -> Array:
-        """Coefficients to values; `half` says that they are a real function's half spectrum."""
-        for axis in range(self.ndim):
-            u_hat = self._fourier(axis).inverse(u_hat, axis, self._is_half(axis, half))
-        return u_hat
-
-    def symbol(self, name: str, order: int, half: bool = True) -> Complex[np.ndarray, "..."]:
-        """(i k)^order along one axis, broadcastable against coefficients `(*grid_hat,)`. Host complex128."""
-        axis = self.axis(name)
-        return along(self._fourier(axis).symbol(order, self._is_half(axis, half)), axis, self.ndim)
+    # Coefficient side. Of a real function half the spectrum is held on one axis, the last Fourier axis. Real transforms come
+    # first, then that axis, then the other Fourier axes; inverses in the opposite order.
 
     @property
-    def shape_hat(self) -> tuple[int, ...]:
-        """The shape of a real function's coefficients."""
-        return (*self.shape[:-1], self.shape[-1] // 2 + 1)
+    def half_axis(self) -> int | None:
+        """The axis on which a real function's coefficients hold half the spectrum; None where all coefficients are real."""
+        return max((i for i, b in enumerate(self.bases) if isinstance(b, FourierBasis)), default=None)
+
+    def shape_hat(self, half: bool = True) -> tuple[int, ...]:
+        """The shape of coefficients."""
+        return tuple(self.spectral_basis(i).modes(self.is_half(i, half)) for i in range(self.ndim))
+
+    def is_half(self, axis: int, half: bool = True) -> bool:
+        """Whether `axis` holds half the spectrum of a function that is real (`half`)."""
+        return half and axis == self.half_axis
+
+    def _order(self) -> list[int]:
+        """Axes in the order of the forward transform."""
+        return sorted(reversed(range(self.ndim)), key=lambda i: isinstance(self.bases[i], FourierBasis))
+
+    def transform(self, u: Array) -> Shaped[Array, "..."]:
+        """Values `(*grid, ...)` to coefficients `(*grid_hat, ...)`; half the spectrum on `half_axis` if `u` is real."""
+        if self.fourier:  # one call over all axes is faster than one for each
+            fft = jnp.fft.fftn if jnp.iscomplexobj(u) else jnp.fft.rfftn
+            return fft(u, axes=range(self.ndim), norm="forward")
+        for axis in self._order():
+            u = self.spectral_basis(axis).transform(u, axis)
+        return u
+
+    def inverse(self, u_hat: Shaped[Array, "..."], half: bool = True) -> Array:
+        """Coefficients to values; `half` says that they are a real function's."""
+        if self.fourier:
+            ifft = jnp.fft.irfftn if half else jnp.fft.ifftn
+            return ifft(u_hat, s=self.shape, axes=range(self.ndim), norm="forward")
+        for axis in reversed(self._order()):
+            u_hat = self.spectral_basis(axis).inverse(u_hat, axis, self.is_half(axis, half))
+        return u_hat
+
+    def derivative_hat(self, u_hat: Array | np.ndarray, name: str, order: int = 1, half: bool = True) -> Array | np.ndarray:
+        """The derivative along a named axis, coefficients to coefficients; `UsageError` where it leaves the axis's basis (odd
+        orders on a sine or cosine axis)."""
+        axis = self.axis(name)
+        return self.spectral_basis(axis).derivative_hat(u_hat, axis, order, self.is_half(axis, half))
+
+    def symbol(self, name: str, order: int, half: bool = True) -> Shaped[np.ndarray, "..."]:
+        """What the derivative along one axis multiplies coefficients `(*grid_hat,)` with, e.g. (i k)^order. Host array."""
+        axis = self.axis(name)
+        return along(self._trigonometric(axis).symbol(order, self.is_half(axis, half)), axis, self.ndim)
 
     def wavenumbers(self, half: bool = True) -> list[Float[np.ndarray, "..."]]:
         """One broadcastable array of angular wavenumbers per axis."""
-        return [along(self._fourier(i).wavenumbers(self._is_half(i, half)), i, self.ndim) for i in range(self.ndim)]
+        return [along(self._trigonometric(i).wavenumbers(self.is_half(i, half)), i, self.ndim) for i in range(self.ndim)]
 
-    def norm_hat(self, u_hat: Complex[Array, "*grid"], order: int = 0, half: bool = True) -> Array:
-        """The Sobolev norm H^order from coefficients by Parseval: ||u||^2 = V sum_k (1 + |k|^2)^order |u_hat_k|^2."""
-        weights = self.volume * np.prod(np.broadcast_arrays(
-            *(along(self._fourier(i).multiplicity(self._is_half(i, half)), i, self.ndim) for i in range(self.ndim))), axis=0)
-        weights = weights * (1 + sum(k**2 for k in self.wavenumbers(half))) ** order
-        square = jnp.real(u_hat) ** 2 + jnp.imag(u_hat) ** 2
-        return jnp.sqrt(jnp.sum(square * weights.astype(square.dtype)))
+    def multiplicity(self, half: bool = True) -> Float[np.ndarray, "*grid_hat"]:
+        """Parseval's weights on a trigonometric grid: the mean of |u|^2 over the box is sum_k multiplicity_k |u_hat_k|^2."""
+        each = [along(self._trigonometric(i).multiplicity(self.is_half(i, half)), i, self.ndim) for i in range(self.ndim)]
+        return np.prod(np.broadcast_arrays(*each), axis=0)
+
+    def norm_hat(self, u_hat: Shaped[Array, "*grid_hat"], order: int = 0, half: bool = True) -> Array:
+        """The Sobolev norm H^order from coefficients, by Parseval in each basis.
+
+        Trigonometric grids: ||u||^2 = V sum_k m_k (1 + |k|^2)^order |u_hat_k|^2, any order. With a Chebyshev axis, whose
+        functions are not orthogonal: order 0 or 1, ||u||^2 = int u^2 + order * sum_i int (d_i u)^2, integrals exact.
+        """
+        if self.trigonometric:
+            scale = (1 + sum(k**2 for k in self.wavenumbers(half))) ** (order / 2)
+            return jnp.sqrt(self._square(u_hat * np.asarray(scale).astype(u_hat.dtype), half))
+        require(order in (0, 1), "order", "0 (L2) or 1 (H1) on a grid with a Chebyshev axis", order)
+        parts = [u_hat] + [self._slope_hat(u_hat, i, half) for i in range(self.ndim)] * order
+        return jnp.sqrt(sum(self._square(p, half) for p in parts))
+
+    def _square(self, u_hat: Array, half: bool) -> Array:
+        """The integral of |u|^2."""
+        for axis in range(self.ndim):
+            u_hat = self.spectral_basis(axis).orthonormal(u_hat, axis, self.is_half(axis, half))
+        return jnp.sum(jnp.real(u_hat) ** 2 + jnp.imag(u_hat) ** 2)
+
+    def _slope_hat(self, u_hat: Array, axis: int, half: bool) -> Array:
+        """Coefficients of a function whose square has the slope's integral: sines for cosines and the other way round."""
+        basis = self.spectral_basis(axis)
+        if isinstance(basis, AbstractTrigonometricBasis):
+            return u_hat * along(basis.wavenumbers(self.is_half(axis, half)), axis, u_hat.ndim).astype(u_hat.dtype)
+        return jnp.asarray(basis.derivative_hat(u_hat, axis, 1, half))
 
     def resample(self, u: Array, *shape: int) -> Array:
         """The same band-limited function on another number of nodes, for real values `(*grid, ...)`."""
         other, u_hat = self.with_shape(*shape), self.transform(u)
         for axis in range(self.ndim):
-            u_hat = self._fourier(axis).resample(u_hat, axis, self._is_half(axis, True), other.shape[axis])
+            u_hat = self.spectral_basis(axis).resample(u_hat, axis, self.is_half(axis, True), other.shape[axis])
         return other.inverse(u_hat)
 
-    def _fourier(self, axis: int) -> FourierBasis:
+    def evaluate(self, u_hat: Shaped[Array, "..."], points: Float[Array, "p d"], half: bool = True) -> Array:
+        """The expansion's values at any points: `(*grid_hat, ...)` to `(p, ...)`. Outside the box it continues as its functions do."""
+        require(points.shape[1] == self.ndim, "points", f"shape (p, {self.ndim})", points.shape)
+        exact = {"precision": lax.Precision.HIGHEST}
+        for axis in range(self.ndim):
+            table = self.spectral_basis(axis).functions(points[:, axis], self.is_half(axis, half)).astype(u_hat.dtype)
+            u_hat = jnp.einsum("pk,pk...->p..." if axis else "pk,k...->p...", table, u_hat, **exact)
+        return jnp.real(u_hat) if half else u_hat
+
+    def interpolate(self, u_hat: Shaped[Array, "..."], other: "Grid", half: bool = True) -> Array:
+        """The expansion's values on another grid's nodes, whatever its bases: `(*grid_hat, ...)` to `(*other, ...)`."""
+        require(other.ndim == self.ndim, "other", f"a grid of {self.ndim} axes", other)
+        for axis, basis in enumerate(other.bases):
+            x = jnp.asarray(basis.nodes, jnp.finfo(u_hat.dtype).dtype)
+            u_hat = matrix_along(self.spectral_basis(axis).functions(x, self.is_half(axis, half)), u_hat, axis)
+        return jnp.real(u_hat) if half else u_hat
+
+    def spectral_basis(self, axis: int) -> AbstractSpectralBasis:
+        """The axis's basis; `TypeError` if it has no transform."""
         basis = self.bases[axis]
-        if not isinstance(basis, FourierBasis):
-            raise TypeError(f"axis {self.names[axis]!r} has a {type(basis).__name__}: no Fourier transform; use a FourierBasis")
+        if not isinstance(basis, AbstractSpectralBasis):
+            raise TypeError(f"axis {self.names[axis]!r} has a {type(basis).__name__}: no transform; "
+                            "use a FourierBasis, ChebyshevBasis, SineBasis or CosineBasis")
+        return basis
+
+    def _trigonometric(self, axis: int) -> AbstractTrigonometricBasis:
+        basis = self.spectral_basis(axis)
+        if not isinstance(basis, AbstractTrigonometricBasis):
+            raise TypeError(f"axis {self.names[axis]!r} has a {type(basis).__name__}: no wavenumbers; use a FourierBasis, SineBasis "
+                            "or CosineBasis, or differentiate with Grid.derivative_hat")
         return basis
 
     # Value side: works on every basis.
@@ -138,5 +221,11 @@ class Grid(eqx.Module):
     def norm(self, u: Float[Array, "*grid_and_rest"], order: int = 0) -> Array:
         """The Sobolev norm H^order (0 or 1) by quadrature: ||u||^2 = int u^2 + order * sum_i int (d_i u)^2. Trailing axes stay."""
         require(order in (0, 1), "order", "0 (L2) or 1 (H1)", order)
-        parts = [u] + [self.derivative(u, name) for name in self.names] * order
-        return jnp.sqrt(sum(self.integral(p**2) for p in parts))
+        parts = [u**2] + [self._slope_square(u, i) for i in range(self.ndim)] * order
+        return jnp.sqrt(sum(self.integral(p) for p in parts))
+
+    def _slope_square(self, u: Array, axis: int) -> Array:
+        """Something with the integral of (d_i u)^2. On a sine axis -u d_ii u: the slope is largest at the walls, which are no
+        nodes there."""
+        basis = self.bases[axis]
+        return -u * basis.derivative(u, axis, 2) if isinstance(basis, SineBasis) else basis.derivative(u, axis) ** 2

@@ -1,23 +1,27 @@
-"""The spectral calculus: a field on a Fourier grid that holds coefficients or values and converts on demand."""
+"""The spectral calculus: a field on a grid of spectral bases that holds coefficients or values and converts on demand."""
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Complex, Float
+from jaxtyping import Array, Float, Shaped
 
 from pdesurr.checks import require
 from pdesurr.fields._field import AbstractField
-from pdesurr.fields.fourier import FourierBasis, along
+from pdesurr.fields._basis import along
 from pdesurr.fields.grid import Grid
 
 
 class SpectralField(AbstractField):
-    """A real scalar field `(*grid,)`. Exactly one of `hat` (half-spectrum coefficients) and `nodal` (values) is held.
+    """A real scalar field `(*grid,)`. Exactly one of `hat` (coefficients, as `Grid.transform` gives them) and `nodal` (values) is held.
 
     Products are taken in values and stay there until a derivative (or the caller) asks for coefficients. `dealias` is the
     fraction of each axis's modes that survives a conversion: 2/3 makes quadratic products free of aliasing (Orszag 1971), 1
     keeps all. The mask sits in the conversions and nowhere else, so no equation mentions it.
+
+    On a sine or cosine axis every field that is differentiated must satisfy the basis' condition at the walls (a constant on a
+    sine axis does not, and is expanded as a step), and odd derivatives raise `UsageError`: equations that need them take a
+    Chebyshev axis.
     """
 
     grid: Grid
@@ -34,7 +38,7 @@ class SpectralField(AbstractField):
         return self.nodal if self.nodal is not None else self.grid.inverse(jnp.asarray(self._masked(self.hat)))
 
     @property
-    def coefficients(self) -> Complex[Array, "*grid_hat"] | Complex[np.ndarray, "*grid_hat"]:
+    def coefficients(self) -> Shaped[Array, "*grid_hat"] | Shaped[np.ndarray, "*grid_hat"]:
         if self.hat is not None:
             return self.hat
         return self._masked(self.grid.transform(self.values))
@@ -56,8 +60,7 @@ class SpectralField(AbstractField):
         return self._with(hat=op(self.coefficients, other.coefficients))
 
     def derivative(self, name, order):
-        hat = self.coefficients
-        return self._with(hat=hat * self.grid.symbol(name, order).astype(hat.dtype))
+        return self._with(hat=self.grid.derivative_hat(self.coefficients, name, order))
 
     def known(self, function, names):
         """Evaluated and transformed once, on the host in float64, so that a solver's steps do not do it again."""
@@ -81,10 +84,6 @@ class SpectralField(AbstractField):
 
 
 def dealias_mask(grid: Grid, fraction: float) -> Float[np.ndarray, "*grid_hat"]:
-    """1 where |j| < fraction * n / 2 on every axis, 0 elsewhere."""
-    keep = []
-    for i, basis in enumerate(grid.bases):
-        assert isinstance(basis, FourierBasis)
-        j = np.abs(basis.indices(half=i == grid.ndim - 1))
-        keep.append(along((j < fraction * basis.n / 2).astype(float), i, grid.ndim))
+    """1 where |j| < fraction * (the Nyquist index) on every axis, 0 elsewhere."""
+    keep = [along(grid.spectral_basis(i).below(fraction, grid.is_half(i)).astype(float), i, grid.ndim) for i in range(grid.ndim)]
     return np.prod(np.broadcast_arrays(*keep), axis=0)

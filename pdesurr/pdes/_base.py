@@ -121,7 +121,7 @@ class AbstractEvolution(AbstractPDE):
     def semilinear(self, grid: Grid, dealias: float = 2 / 3) -> Semilinear:
         """The equation on Fourier coefficients `(*grid_hat,)`, with a leading axis of components for a system. The symbol is
         `linear` applied to unit coefficients."""
-        unit = np.ones(grid.shape_hat, np.complex128)
+        unit = np.ones(grid.shape_hat(), np.complex128)
         single = len(self.components) == 1
 
         def fields(hats: Any, dealias: float) -> Any:
