@@ -98,17 +98,19 @@ def fast_poisson(shape: Sequence[int], spacings: Sequence[float], walls: str) ->
 # Multigrid, for coefficients of high contrast.
 
 
-def multigrid(faces: Faces, *, sweeps: int = 2, damping: float = 0.8) -> Operator:
+def multigrid(faces: Faces, *, sweeps: int = 2) -> Operator:
     """f -> about the solution: one V-cycle of cell-centred multigrid, symmetric and positive definite, so that CG may use it.
 
     Coarse cells are pairs along each axis; a coarse face is half the sum of the fine ones it covers, which is the operator on cells
-    of twice the size (Wesseling 1988; Khalil and Wesseling, J. Comput. Phys. 98, 1992); transfers are constant on each coarse cell;
-    damped Jacobi smooths.
+    of twice the size (Wesseling 1988; Khalil and Wesseling, J. Comput. Phys. 98, 1992); transfers are constant on each coarse cell.
+    `sweeps` of damped Jacobi smooth before and after, damped so that together they are the Chebyshev polynomial that is smallest on
+    the upper three quarters of the spectrum.
     """
     levels = [faces]
     while max(_cells(levels[-1])) > 4:
         levels.append(_coarse(levels[-1]))
-    return lambda f: _v_cycle(levels, f, sweeps, damping)
+    roots = np.cos(np.pi * (2 * np.arange(sweeps) + 1) / (2 * sweeps))
+    return lambda f: _v_cycle(levels, f, tuple(float(w) for w in 1 / (1.25 + 0.75 * roots)))
 
 
 def _cells(faces: Faces) -> tuple[int, ...]:
@@ -133,18 +135,22 @@ def _pair_sums(v: Array, axis: int) -> Array:
     return lax.slice_in_dim(v, 0, None, stride=2, axis=axis) + lax.slice_in_dim(v, 1, None, stride=2, axis=axis)
 
 
-def _v_cycle(levels: list[Faces], f: Array, sweeps: int, damping: float) -> Array:
+def _v_cycle(levels: list[Faces], f: Array, dampings: tuple[float, ...]) -> Array:
     faces = levels[0]
-    apply, diagonal = diffusion(faces), _diagonal(faces)
-    smooth = lambda u, count: lax.fori_loop(0, count, lambda _, v: v + damping * (f - apply(v)) / diagonal, u)  # noqa: E731
+    apply = diffusion(faces)
+    scale = 1 / _diagonal(faces)
+
+    def smooth(u: Array, times: int = 1) -> Array:  # a loop: XLA would fuse sweeps and compute each again inside the next
+        return lax.scan(lambda v, w: (v + w * (scale * (f - apply(v))), None), u, jnp.asarray(dampings * times, f.dtype))[0]
+
     if len(levels) == 1:
-        return smooth(jnp.zeros_like(f), 12)
-    u = smooth(jnp.zeros_like(f), sweeps)
+        return smooth(jnp.zeros_like(f), 6)
+    u = smooth(jnp.zeros_like(f))
     residual = functools.reduce(_pair_sums, range(f.ndim), f - apply(u))
-    correction = _v_cycle(levels[1:], residual, sweeps, damping)
+    correction = _v_cycle(levels[1:], residual, dampings)
     for axis in range(f.ndim):
         correction = jnp.repeat(correction, 2, axis=axis)
-    return smooth(u + correction[tuple(slice(n) for n in f.shape)], sweeps)
+    return smooth(u + correction[tuple(slice(n) for n in f.shape)])
 
 
 def _diagonal(faces: Faces) -> Array:
