@@ -1,6 +1,7 @@
 """Spectral bases between walls, and grids that mix them: transforms, derivatives, norms, resampling, evaluation."""
 
 import re
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -14,6 +15,10 @@ from pdesurr.nn.spectral_conv import SpectralConv
 pytestmark = pytest.mark.usefixtures("x64")
 L = 3.0
 WALLS = (-1.0, 2.0)
+
+
+def values(field: Any):
+    return field.values
 
 
 def smooth(basis, x):
@@ -118,7 +123,7 @@ def test_odd_derivatives_leave_the_basis_and_say_so(basis):
     u = SpectralField(grid, nodal=jnp.asarray(smooth(basis, basis.nodes)[0]))
     with pytest.raises(UsageError, match="even derivative on a .*use a ChebyshevBasis"):
         d(u * u, "x")
-    np.testing.assert_allclose(d(u, "x", 2).values, smooth(basis, basis.nodes)[2], atol=1e-10)
+    np.testing.assert_allclose(values(d(u, "x", 2)), smooth(basis, basis.nodes)[2], atol=1e-10)
 
 
 MIXED = Grid([ChebyshevBasis(14, 0.0, 2.0), FourierBasis(12, -1.0, 2.0), CosineBasis(9, *WALLS)], ["t", "x", "y"])
@@ -182,8 +187,8 @@ def test_spectral_field_reads_a_text_on_a_space_time_grid():
     grid = Grid([ChebyshevBasis(16, 0.0, 1.0), FourierBasis(16)], ["t", "x"])
     t, x = grid.nodes[..., 0], grid.nodes[..., 1]
     u = SpectralField(grid, nodal=jnp.asarray(np.exp(-t) * np.sin(x)), dealias=1.0)
-    np.testing.assert_allclose((d(u, "t") - d(u, "x", 2)).values, 0 * x, atol=1e-10)
-    np.testing.assert_allclose((u * d(u, "x")).values, np.exp(-2 * t) * np.sin(x) * np.cos(x), atol=1e-11)
+    np.testing.assert_allclose(values(d(u, "t") - d(u, "x", 2)), 0 * x, atol=1e-10)
+    np.testing.assert_allclose(values(u * d(u, "x")), np.exp(-2 * t) * np.sin(x) * np.cos(x), atol=1e-11)
 
 
 @pytest.mark.parametrize(("kind", "n"), [(ChebyshevBasis, 12), (CosineBasis, 13)])

@@ -8,7 +8,17 @@ import numpy as np
 import pytest
 
 from pdesurr.checks import UsageError
-from pdesurr.fields import ChebyshevBasis, CosineBasis, FourierBasis, GaussianRandomField, Grid, SineBasis, UniformBasis, lognormal, threshold
+from pdesurr.fields import (
+    ChebyshevBasis,
+    CosineBasis,
+    FourierBasis,
+    GaussianRandomField,
+    Grid,
+    SineBasis,
+    UniformBasis,
+    lognormal,
+    threshold,
+)
 
 pytestmark = pytest.mark.usefixtures("x64")
 DRAWS = 20000
@@ -16,7 +26,7 @@ DRAWS = 20000
 
 def variance(field, points):
     """E u(x)^2 from the series over eigenfunctions of mean square 1, written out axis by axis."""
-    grid, total = field.grid, 0.0
+    grid, total = field.grid, np.zeros(points.shape[:-1])
     one = {FourierBasis: lambda b: np.arange(-((b.n - 1) // 2), (b.n - 1) // 2 + 1), SineBasis: lambda b: np.arange(1, b.n + 1),
            CosineBasis: lambda b: np.arange(b.n)}
     for mode in np.stack(np.meshgrid(*(one[type(b)](b) for b in grid.bases), indexing="ij"), -1).reshape(-1, grid.ndim):

@@ -6,8 +6,8 @@ import numpy as np
 from jaxtyping import Array, Float, Shaped
 
 from pdesurr.checks import require
-from pdesurr.fields._field import AbstractField
 from pdesurr.fields._basis import along
+from pdesurr.fields._field import AbstractField
 from pdesurr.fields.grid import Grid
 
 

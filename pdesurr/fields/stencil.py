@@ -1,6 +1,6 @@
 """The stencil calculus: a field of nodal values, differentiated by finite differences of a chosen order."""
 
-from functools import lru_cache
+import functools
 from typing import Literal, get_args
 
 import equinox as eqx
@@ -87,13 +87,13 @@ def _sum(u: Array, inner: Float[np.ndarray, "m width"], axis: int) -> Array:
     m, width = inner.shape
     terms = [along(inner[:, s], axis, u.ndim).astype(u.dtype) * lax.slice_in_dim(u, s, s + m, axis=axis) for s in range(width)
              if np.any(inner[:, s])]
-    return sum(terms[1:], terms[0])
+    return functools.reduce(jnp.add, terms)
 
 
 Tables = tuple[int, Float[np.ndarray, "m width"], Float[np.ndarray, "r w"], Float[np.ndarray, "r w"]]
 
 
-@lru_cache(maxsize=256)
+@functools.lru_cache(maxsize=256)
 def _tables(basis: AbstractBasis, order: int, accuracy: int) -> Tables:
     """The stencil's radius, weights of inner nodes, and of the `radius` nodes at either wall. Host float64.
 
