@@ -85,8 +85,8 @@ def differences(u: Float[Array, "..."], basis: AbstractBasis, axis: int, order: 
 def _sum(u: Array, inner: Float[np.ndarray, "m width"], axis: int) -> Array:
     """sum_s inner[:, s] u[s : s + m] along `axis`."""
     m, width = inner.shape
-    terms = [along(inner[:, s], axis, u.ndim).astype(u.dtype) * lax.slice_in_dim(u, s, s + m, axis=axis) for s in range(width)
-             if np.any(inner[:, s])]
+    used = [s for s in range(width) if np.any(inner[:, s])]
+    terms = [jnp.asarray(along(inner[:, s], axis, u.ndim), u.dtype) * lax.slice_in_dim(u, s, s + m, axis=axis) for s in used]
     return functools.reduce(jnp.add, terms)
 
 
