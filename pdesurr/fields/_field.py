@@ -1,6 +1,7 @@
 """The algebra a PDE's text is written in. Which calculus answers (spectral, autodiff, ...) is the caller's choice."""
 
 import abc
+import functools
 import operator
 from collections.abc import Callable
 from typing import Any
@@ -18,6 +19,10 @@ class AbstractField(eqx.Module):
     @abc.abstractmethod
     def derivative(self, name: str, order: int) -> "AbstractField":
         """The `order`-th derivative along the axis called `name`."""
+
+    @abc.abstractmethod
+    def known(self, function: Callable[..., Any], names: tuple[str, ...]) -> "AbstractField":
+        """`function(*coordinates of those axes)` as a field beside this one: a forcing or a coefficient."""
 
     def __add__(self, other):
         return self.combine(operator.add, other, isinstance(other, AbstractField))
@@ -50,3 +55,13 @@ class AbstractField(eqx.Module):
 def d(u: AbstractField, name: str, order: int = 1) -> AbstractField:
     """The `order`-th derivative of `u` along the axis called `name`: "x", "y", "z" or "t"."""
     return u.derivative(name, order)
+
+
+def known(u: AbstractField, function: Callable[..., Any], *names: str) -> AbstractField:
+    """A function that is given, not solved for, as a field of `u`'s kind: `known(u, lambda x, y: jnp.sin(x + y), "x", "y")`."""
+    return u.known(function, names)
+
+
+def laplacian(u: AbstractField, *names: str) -> AbstractField:
+    """The sum of second derivatives along the axes called `names`."""
+    return functools.reduce(operator.add, (d(u, name, 2) for name in names))

@@ -35,6 +35,10 @@ class AutodiffField(AbstractField):
             f = _directional(f, self.names.index(name))
         return AutodiffField(f, self.names)
 
+    def known(self, function, names):
+        index = [self.names.index(name) for name in names]
+        return AutodiffField(lambda p: function(*(p[i] for i in index)), self.names)
+
 
 def _directional(f: Callable, axis: int) -> Callable:
     def df(point: Array) -> Array:

@@ -1,6 +1,7 @@
 """The spectral calculus: a field on a grid of spectral bases that holds coefficients or values and converts on demand."""
 
 import equinox as eqx
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Shaped
@@ -60,6 +61,23 @@ class SpectralField(AbstractField):
 
     def derivative(self, name, order):
         return self._with(hat=self.grid.derivative_hat(self.coefficients, name, order))
+
+    def known(self, function, names):
+        """Evaluated and transformed once, on the host in float64, so that a solver's steps do not do it again."""
+        with jax.ensure_compile_time_eval(), jax.enable_x64(True):
+            coordinates = [jnp.asarray(self.grid.nodes[..., self.grid.axis(name)]) for name in names]
+            hat = np.asarray(self.grid.transform(jnp.broadcast_to(function(*coordinates), self.grid.shape)))
+        return self._with(hat=self._masked(hat.astype(self._coefficient_dtype())))
+
+    def _coefficient_dtype(self):
+        held = self.nodal if self.nodal is not None else self.hat
+        return np.result_type(held.dtype, np.complex64)
+
+    def inverse_laplacian(self) -> "SpectralField":
+        """The mean-free v with Lap v = u less its mean."""
+        hat, square = self.coefficients, sum(k**2 for k in self.grid.wavenumbers())
+        inverse = -np.divide(1.0, square, out=np.zeros_like(square), where=square > 0)
+        return self._with(hat=hat * inverse.astype(hat.dtype))
 
     def _with(self, hat=None, nodal=None) -> "SpectralField":
         return SpectralField(self.grid, hat, nodal, self.dealias)

@@ -1,6 +1,18 @@
 """What is solved: one equation per file."""
 
 from pdesurr.pdes._base import AbstractEvolution, AbstractPDE, Setting
+from pdesurr.pdes._periodic import AbstractPeriodicEvolution
+from pdesurr.pdes.advection import Advection
+from pdesurr.pdes.allen_cahn import AllenCahn
 from pdesurr.pdes.burgers import Burgers
+from pdesurr.pdes.burgers_2d import Burgers2D
+from pdesurr.pdes.gray_scott import GrayScott
+from pdesurr.pdes.heat import Heat
+from pdesurr.pdes.korteweg_de_vries import KortewegDeVries
+from pdesurr.pdes.kuramoto_sivashinsky import KuramotoSivashinsky
+from pdesurr.pdes.navier_stokes import NavierStokes
 
-__all__ = ["AbstractEvolution", "AbstractPDE", "Burgers", "Setting"]
+__all__ = [
+    "AbstractEvolution", "AbstractPDE", "AbstractPeriodicEvolution", "Advection", "AllenCahn", "Burgers", "Burgers2D", "GrayScott",
+    "Heat", "KortewegDeVries", "KuramotoSivashinsky", "NavierStokes", "Setting",
+]

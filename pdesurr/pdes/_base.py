@@ -1,9 +1,12 @@
 """What every equation offers, for ONE sample: a prior, the equation's text, a reference solution."""
 
 import abc
+import dataclasses
 from typing import Any, NamedTuple
 
 import equinox as eqx
+import jax
+import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float
 
@@ -30,8 +33,9 @@ class AbstractPDE(eqx.Module):
     """
 
     @property
-    @abc.abstractmethod
-    def parameters(self) -> dict[str, float]: ...
+    def parameters(self) -> dict[str, float]:
+        """The numbers that the problem was made with, by name."""
+        return {f.name: float(getattr(self, f.name)) for f in dataclasses.fields(self)}  # pyright: ignore[reportArgumentType]
 
     @property
     @abc.abstractmethod
@@ -92,23 +96,48 @@ class AbstractPDE(eqx.Module):
 
 
 class AbstractEvolution(AbstractPDE):
-    """u_t = linear(u) + nonlinear(u): the two halves are the equation's only text, read through any calculus."""
+    """u_t = linear(u) + nonlinear(u): the two halves are the equation's only text, read through any calculus.
+
+    `u` is a field, or for a system a tuple of fields, one for each of `components`; `linear` acts on each component alone.
+    """
+
+    @property
+    def components(self) -> tuple[str, ...]:
+        """The unknowns' names, in the order of channels."""
+        return ("u",)
 
     @abc.abstractmethod
-    def linear(self, u: AbstractField) -> AbstractField: ...
+    def linear(self, u: Any) -> Any: ...
 
     @abc.abstractmethod
-    def nonlinear(self, u: AbstractField) -> AbstractField: ...
+    def nonlinear(self, u: Any) -> Any: ...
 
-    def residual(self, u: AbstractField) -> AbstractField:
-        """u_t - linear(u) - nonlinear(u), for a calculus that has an axis called "t"."""
-        return d(u, "t") - self.linear(u) - self.nonlinear(u)
+    def residual(self, u: Any) -> Any:
+        """u_t - linear(u) - nonlinear(u), for a calculus that has an axis called "t"; for a system, one for each component."""
+        parts = zip(_each(u), _each(self.linear(u)), _each(self.nonlinear(u)), strict=True)
+        residuals = tuple(d(v, "t") - linear - nonlinear for v, linear, nonlinear in parts)
+        return residuals if isinstance(u, tuple) else residuals[0]
 
     def semilinear(self, grid: Grid, dealias: float = 2 / 3) -> Semilinear:
-        """The equation on Fourier coefficients `(*grid_hat,)`. The symbol is `linear` applied to unit coefficients."""
-        unit = np.ones((*grid.shape[:-1], grid.shape[-1] // 2 + 1), np.complex128)
+        """The equation on Fourier coefficients `(*grid_hat,)`, with a leading axis of components for a system. The symbol is
+        `linear` applied to unit coefficients."""
+        unit = np.ones(grid.shape_hat(), np.complex128)
+        single = len(self.components) == 1
+
+        def fields(hats: Any, dealias: float) -> Any:
+            held = tuple(SpectralField(grid, hat=hat, dealias=dealias) for hat in hats)
+            return held[0] if single else held
 
         def nonlinear(u_hat: Any) -> Any:
-            return self.nonlinear(SpectralField(grid, hat=u_hat, dealias=dealias)).coefficients  # pyright: ignore
+            n_hat = [n.coefficients for n in _each(self.nonlinear(fields([u_hat] if single else u_hat, dealias)))]
+            return n_hat[0] if single else jnp.stack([jnp.asarray(n, u_hat.dtype) for n in n_hat])
 
-        return Semilinear(self.linear(SpectralField(grid, hat=unit, dealias=1.0)).coefficients, nonlinear)  # pyright: ignore
+        symbols = [s.coefficients for s in _each(self.linear(fields([unit] * len(self.components), 1.0)))]
+        if single:
+            return Semilinear(symbols[0], nonlinear)
+        traced = any(isinstance(s, jax.Array) for s in symbols)
+        return Semilinear((jnp if traced else np).stack(symbols), nonlinear)
+
+
+def _each(u: Any) -> tuple[AbstractField, ...]:
+    return u if isinstance(u, tuple) else (u,)

@@ -11,19 +11,36 @@ import numpy as np
 from pdesurr import objectives
 from pdesurr.fields import FourierBasis, Grid, UniformBasis
 from pdesurr.models import FNO
-from pdesurr.pdes import AbstractEvolution, Burgers
+from pdesurr.pdes import (
+    AbstractEvolution,
+    Advection,
+    AllenCahn,
+    Burgers,
+    Burgers2D,
+    GrayScott,
+    Heat,
+    KortewegDeVries,
+    KuramotoSivashinsky,
+    NavierStokes,
+)
 
 
 @dataclass(frozen=True)
 class EvolutionCase:
-    """A periodic evolution equation with a closed-form solution `exact(t, x)` of one point."""
+    """A periodic evolution equation, small. `exact(t, *x)` is a closed-form solution at one point, a tuple for a system; None
+    where there is none: then the scheme is judged by its own refinement, and the equation by the two calculi."""
 
     pde: AbstractEvolution
-    exact: Callable[[Any, Any], Any]
+    exact: Callable[..., Any] | None
     n: int
     horizon: float
-    invariants: tuple[Callable[[Any], Any], ...]  # conserved functionals of nodal values (n,)
-    decaying: tuple[Callable[[Any], Any], ...]  # functionals that never grow
+    steps: int  # at which the fourth-order scheme is in its asymptotic range
+    invariants: tuple[Callable[[Any, Grid], Any], ...] = ()  # conserved functionals of values (*grid, c)
+    decaying: tuple[Callable[[Any, Grid], Any], ...] = ()  # functionals that never grow
+    orders: tuple[int, ...] = (4,)
+    amplitude: float = 1.0  # of the random start where there is no exact one
+    centre: tuple[float, ...] = (0.0,)  # about which it varies
+    exact_in_time: bool = False  # a linear equation: an exponential scheme makes no error in time
 
 
 def burgers_wave(nu: float, a: float = 0.8, mean: float = 0.3) -> Callable[[Any, Any], Any]:
@@ -36,9 +53,62 @@ def burgers_wave(nu: float, a: float = 0.8, mean: float = 0.3) -> Callable[[Any,
     return exact
 
 
+def burgers_2d_wave(nu: float) -> Callable[..., Any]:
+    """u = v = W(x + y, 2 t), W a solution in one dimension."""
+    wave = burgers_wave(nu, 0.3)
+    return lambda t, x, y: (wave(2 * t, x + y),) * 2
+
+
+def soliton(delta: float, c: float, start: float, length: float) -> Callable[[Any, Any], Any]:
+    """Zabusky and Kruskal's: 3 c sech^2(sqrt(c) (x - c t - start) / (2 delta)), its image one period on either side far away."""
+    return lambda t, x: 3 * c / jnp.cosh(c**0.5 * (jnp.mod(x - c * t - start + length / 2, length) - length / 2) / (2 * delta)) ** 2
+
+
+def taylor_green(nu: float, k: float) -> Callable[..., Any]:
+    """w of the decaying vortices psi = cos(k x) cos(k y) exp(-2 nu k^2 t) / (2 k^2), whose advection vanishes."""
+    return lambda t, x, y: jnp.cos(k * x) * jnp.cos(k * y) * jnp.exp(-2 * nu * k * k * t)
+
+
+def total(u, grid):
+    return np.asarray(grid.integral(u))
+
+
+def square(u, grid):
+    return np.asarray(grid.integral(u**2)).sum()
+
+
+def peak(u, grid):
+    return np.abs(u).max()
+
+
+def kinetic_energy(w, grid):
+    u, v = NavierStokes().velocity(w[..., 0], grid)
+    return float(grid.integral(u**2 + v**2))
+
+
+def allen_cahn_energy(u, grid):
+    gradient = grid.derivative(u, "x")
+    return float(grid.integral(0.01 * gradient**2 / 2 + 5 * (u**2 - 1) ** 2 / 4)[0])
+
+
+def kdv_energy(u, grid):
+    return float(grid.integral(u**3 / 3 - 0.5**2 * grid.derivative(u, "x") ** 2)[0])
+
+
 EVOLUTIONS = {
-    "Burgers": EvolutionCase(Burgers(nu=0.3, zero_mean=False), burgers_wave(0.3), 96, 0.5, (np.mean,),
-                             (lambda u: np.mean(u**2), lambda u: np.max(np.abs(u)))),
+    "Burgers": EvolutionCase(Burgers(nu=0.3, zero_mean=False), burgers_wave(0.3), 96, 0.5, 8, (total,), (square, peak), (1, 2, 3, 4)),
+    "Advection": EvolutionCase(Advection(velocity=0.7), lambda t, x: jnp.sin(4 * jnp.pi * (x - 0.7 * t)), 32, 0.5, 1, (total, square),
+                               exact_in_time=True),
+    "Heat": EvolutionCase(Heat(nu=0.02, dimension=2), lambda t, x, y: jnp.exp(-0.02 * 20 * jnp.pi**2 * t) * jnp.sin(2 * jnp.pi * x)
+                          * jnp.cos(4 * jnp.pi * y), 16, 0.3, 1, (total,), (square, peak), exact_in_time=True),
+    "KortewegDeVries": EvolutionCase(KortewegDeVries(delta=0.5, length=30.0), soliton(0.5, 0.6, 12.0, 30.0), 192, 0.5, 8,
+                                     (total, square, kdv_energy), orders=(2, 4)),
+    "KuramotoSivashinsky": EvolutionCase(KuramotoSivashinsky(length=32.0), None, 64, 2.0, 16, (total,)),
+    "AllenCahn": EvolutionCase(AllenCahn(epsilon=0.01), None, 64, 0.5, 8, (), (allen_cahn_energy,)),
+    "Burgers2D": EvolutionCase(Burgers2D(nu=0.3, length=2 * np.pi), burgers_2d_wave(0.3), 48, 0.25, 8, (), (peak,)),
+    "GrayScott": EvolutionCase(GrayScott(length=0.5), None, 24, 60.0, 30, amplitude=0.05, centre=(0.5, 0.25)),
+    "NavierStokes": EvolutionCase(NavierStokes(nu=0.002, forcing=0.0), taylor_green(0.002, 2 * np.pi), 32, 2.0, 20, (total,),
+                                  (square, kinetic_energy), amplitude=3.0),
 }
 
 

@@ -1,0 +1,182 @@
+"""Evolution equations on periodic boxes, solved by ETDRK4 on Fourier coefficients: all but the equation, the prior and the step."""
+
+import abc
+import functools
+import math
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.core import Tracer
+from jaxtyping import Array, Bool, Float
+
+from pdesurr.checks import DivergedError, require
+from pdesurr.fields import FourierBasis, Grid, dealias_mask
+from pdesurr.pdes._base import AbstractEvolution, Setting
+from pdesurr.solvers import Step, etdrk, repeated, stable_step, trajectory
+from pdesurr.types import Key
+
+ROUTES = {"etdrk4": 1, "etdrk4, quarter steps": 4}
+
+
+class AbstractPeriodicEvolution(AbstractEvolution):
+    """u_t = linear(u) + nonlinear(u) on a periodic box; states are recorded at `intervals` equal intervals up to `horizon`.
+
+    The map to learn takes the first `history` records to the later ones, or to the last one if `history` is 1. A subclass gives
+    the equation's text, `lengths`, `sample`, and how large a time step may be: `largest_step` where only accuracy limits it, and
+    `fastest`, a bound on the velocity at which solutions from the prior carry anything, which limits it by `stable_step`. A
+    sample found to move faster than its steps allow, or to leave the finite numbers, counts as not solved.
+    """
+
+    horizon: eqx.AbstractVar[float]
+    intervals: eqx.AbstractVar[int]
+    history: eqx.AbstractVar[int]
+    largest_step: eqx.AbstractVar[float]
+
+    def __check_init__(self):
+        require(math.isfinite(self.horizon) and self.horizon > 0, "horizon", "a time > 0", self.horizon)
+        require(self.intervals >= self.history >= 1, "history", f"a number of records from 1 to intervals={self.intervals}", self.history)
+        require(self.largest_step > 0, "largest_step", "a time > 0", self.largest_step)
+
+    @property
+    @abc.abstractmethod
+    def lengths(self) -> tuple[float, ...]:
+        """The box's length along each axis."""
+
+    @property
+    @abc.abstractmethod
+    def fastest(self) -> float:
+        """A bound on the advecting velocity of solutions from the prior; 0 where nothing is advected explicitly."""
+
+    @abc.abstractmethod
+    def speed(self, u: Float[Array, "*grid c"], grid: Grid) -> Float[Array, ""]:
+        """The largest advecting velocity of one state."""
+
+    # What the data room reads.
+
+    @property
+    def units(self) -> dict[str, str]:
+        return dict.fromkeys((*self.components, *self.grid(2).names, "t", *self.parameters), "1")
+
+    @property
+    def record_times(self) -> tuple[float, ...]:
+        return tuple(float(t) for t in np.linspace(0, self.horizon, self.intervals + 1))
+
+    @property
+    def input(self) -> tuple[tuple[str, int | None], ...]:
+        return tuple((name, i) for i in range(self.history) for name in self.components)
+
+    @property
+    def output(self) -> tuple[tuple[str, int | None], ...]:
+        first = self.history if self.history > 1 else self.intervals
+        return tuple((name, i) for i in range(first, self.intervals + 1) for name in self.components)
+
+    def grid(self, n: int) -> Grid:
+        return Grid([FourierBasis(n, 0.0, length) for length in self.lengths])
+
+    # The reference solution.
+
+    def step_size(self, grid: Grid, speed: float | None = None) -> float:
+        """The largest step that is accurate and, for advecting velocities up to `speed` (`fastest` unless given), stable."""
+        speed = self.fastest if speed is None else speed
+        symbol = self.semilinear(grid).symbol
+        require(isinstance(symbol, np.ndarray), "dt", "a time step, since under a trace of the equation's numbers none can be chosen", None)
+        k = functools.reduce(np.maximum, np.broadcast_arrays(*(np.abs(k) for k in grid.wavenumbers())))
+        return stable_step(symbol, speed * k * dealias_mask(grid, 2 / 3), self.largest_step)
+
+    def solve(self, a: Float[Array, "*grid c"], grid: Grid, times: tuple[float, ...] | None = None, *,
+              dt: float | None = None) -> Float[Array, "..."]:
+        """u at `times` `(time, *grid, c)`, or at the horizon `(*grid, c)` if `times` is None, from the state `a` at time 0.
+
+        `dt`: an upper bound on the time step, `step_size(grid)` unless given. Raises `UsageError` on a wrong shape or time, or a
+        `dt` above what `a` allows (outside jit; inside, the caller checks), and `DivergedError` instead of returning NaN.
+        """
+        shape = (*grid.shape, len(self.components))
+        require(a.shape == shape, "a", f"one state of shape {shape}", a.shape, "for a batch use jax.vmap")
+        at = (self.horizon,) if times is None else tuple(times)
+        require(all(s < t for s, t in zip((-1e-300, *at), at, strict=False)), "times", "increasing numbers >= 0", at)
+        traced = any(isinstance(leaf, Tracer) for leaf in jax.tree.leaves((self, a)))
+        if not traced:
+            require(bool(jnp.all(jnp.isfinite(a))), "a", "finite values", "NaN or infinity")
+            allowed = self.step_size(grid, float(self.speed(a, grid)))
+            require(dt is None or 0 < dt <= allowed, "dt", f"a time step in (0, {allowed:.3g}], which is stable on {grid.shape} nodes", dt)
+            dt = dt or min(allowed, self.step_size(grid))
+        u = self.evolve(a, grid, at, dt or self.step_size(grid))
+        if not traced and not bool(jnp.all(jnp.isfinite(u))):
+            raise DivergedError(f"{type(self).__name__} left the finite numbers on {grid.shape} nodes; give a smaller dt")
+        return u[0] if times is None else u
+
+    def evolve(self, a: Float[Array, "*grid c"], grid: Grid, times: tuple[float, ...], dt: float) -> Float[Array, "time *grid c"]:
+        """u at increasing `times` by equal steps of at most `dt` between any two of them."""
+        u_hat, now, states = self._coefficients(a, grid), 0.0, []
+        equation, gaps = self.semilinear(grid), np.diff((0.0, *times))
+        if len(times) > 1 and np.allclose(gaps, gaps[0], rtol=1e-9):
+            states_hat = trajectory(self._interval(equation, gaps[0], dt), len(times))(u_hat)
+            return jax.vmap(lambda v: self._values(v, grid))(states_hat)
+        for t in times:
+            if t > now:
+                u_hat = self._interval(equation, t - now, dt)(u_hat)
+            states.append(self._values(u_hat, grid))
+            now = t
+        return jnp.stack(states)
+
+    @staticmethod
+    def _interval(equation, length: float, dt: float) -> Step:
+        count = max(1, math.ceil(length / dt * (1 - 1e-9)))
+        return repeated(etdrk(equation, float(length) / count), count)
+
+    def _coefficients(self, a: Float[Array, "*grid c"], grid: Grid) -> Array:
+        a_hat = jnp.moveaxis(grid.transform(a), -1, 0)
+        return a_hat[0] if len(self.components) == 1 else a_hat
+
+    def _values(self, u_hat: Array, grid: Grid) -> Float[Array, "*grid c"]:
+        u_hat = u_hat[None] if len(self.components) == 1 else u_hat
+        return grid.inverse(jnp.moveaxis(u_hat, 0, -1))
+
+    # What a data file stores, and its error.
+
+    @property
+    def routes(self) -> tuple[str, ...]:
+        return tuple(ROUTES)
+
+    @property
+    def refined_routes(self) -> tuple[str, ...]:
+        return tuple(ROUTES)
+
+    def record(self, key: Key, grid: Grid, route: str) -> tuple[dict[str, Array], Bool[Array, ""]]:
+        return self._recorded(self.sample(key, grid), grid, self.step_size(grid) / ROUTES[route])
+
+    def refined_record(self, key: Key, grid: Grid, route: str) -> tuple[dict[str, Array], Bool[Array, ""]]:
+        fine = grid.with_shape(*(2 * n for n in grid.shape))
+        start = grid.resample(self.sample(key, grid), *fine.shape)
+        dt = min(self.step_size(grid) / 2, self.step_size(fine)) / ROUTES[route]
+        fields, right = self._recorded(start, fine, dt)
+        every_other = (slice(None),) + (slice(None, None, 2),) * grid.ndim
+        return {name: v[every_other] for name, v in fields.items()}, right
+
+    def _recorded(self, a: Float[Array, "*grid c"], grid: Grid, dt: float) -> tuple[dict[str, Array], Bool[Array, ""]]:
+        u = jnp.concatenate([a[None], self.evolve(a, grid, self.record_times[1:], dt)])
+        fastest = jnp.max(jax.vmap(lambda v: self.speed(v, grid))(u))
+        right = jnp.all(jnp.isfinite(u)) & (fastest <= self.fastest * self.step_size(grid) / dt)
+        return {name: u[..., i] for i, name in enumerate(self.components)}, right
+
+    # Ways to solve, for comparisons at equal error.
+
+    def settings(self, grid: Grid) -> tuple[tuple[Setting, ...], ...]:
+        shapes = [tuple(n // f for n in grid.shape) for f in (16, 8, 4, 2, 1)]
+        shapes = [shape for shape in shapes if min(shape) >= 16]
+        steps = lambda shape, factor: math.ceil(self.horizon / (factor * self.step_size(grid.with_shape(*shape))))  # noqa: E731
+        return tuple(tuple(Setting("etdrk4", shape, steps(shape, f)) for f in (1 / 4, 1 / 2, 1, 2, 4, 8)) for shape in shapes)
+
+    def solve_at(self, a: Float[Array, "*grid c_in"], grid: Grid, setting: Setting) -> Float[Array, "*grid c_out"]:
+        assert setting.steps is not None
+        coarse, names = grid.with_shape(*setting.shape), len(self.components)
+        times = self.record_times[self.history :] if self.history > 1 else (self.horizon,)
+        start = self.record_times[self.history - 1]
+        a = a[..., -names:]
+        a = a if coarse == grid else grid.resample(a, *setting.shape)
+        u = self.evolve(a, coarse, tuple(t - start for t in times), self.horizon / setting.steps)
+        u = jnp.concatenate(list(u), axis=-1)
+        return u if coarse == grid else coarse.resample(u, *grid.shape)
+
