@@ -43,6 +43,10 @@ class StencilField(AbstractField):
         axis = self.grid.axis(name)
         return StencilField(self.grid, differences(self.values, self.grid.bases[axis], axis, order, self.order), self.order)
 
+    def known(self, function, names):
+        at = [jnp.asarray(self.grid.nodes[..., self.grid.axis(name)], self.values.dtype) for name in names]
+        return StencilField(self.grid, jnp.broadcast_to(function(*at), self.grid.shape), self.order)
+
 
 def finite_difference_weights(nodes: Float[np.ndarray, " n"], at: float, order: int) -> Float[np.ndarray, " n"]:
     """Weights w with sum_j w_j f(nodes_j) = f^(order)(at) for every polynomial f of degree < n; nodes distinct, anywhere.
