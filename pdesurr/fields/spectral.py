@@ -70,8 +70,9 @@ class SpectralField(AbstractField):
         return self._with(hat=self._masked(hat.astype(self._coefficient_dtype())))
 
     def _coefficient_dtype(self):
-        held = np.dtype((self.nodal if self.nodal is not None else self.hat).dtype)
-        return np.empty(0, held).real.dtype if self.grid.half_axis is None else np.result_type(held, np.complex64)
+        held = self.nodal if self.nodal is not None else self.hat
+        assert held is not None
+        return jnp.finfo(held.dtype).dtype if self.grid.half_axis is None else np.result_type(held.dtype, np.complex64)
 
     def inverse_laplacian(self) -> "SpectralField":
         """The mean-free v with Lap v = u less its mean."""
