@@ -104,8 +104,9 @@ class Import:
     """The data file to write."""
     domain: list[float] | None = None
     """LOWER UPPER for all axes, or a pair per axis."""
-    axes: list[Literal["periodic", "closed", "left", "cells"]] | None = None
-    """Where the nodes are, for all axes or one per axis: closed has both walls, left the lower one, cells the centres."""
+    axes: list[Literal["periodic", "closed", "left", "cells", "chebyshev", "sine", "cosine"]] | None = None
+    """Where the nodes are, for all axes or one per axis: closed has both walls, left the lower one, cells the centres;
+    chebyshev (Gauss-Lobatto), sine (interior) and cosine (centres) are spectral."""
     channel_axis: int | None = None
     """Axis of the channels (-1 or 1), if the arrays have one."""
     limit: int | None = None

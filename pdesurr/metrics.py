@@ -43,10 +43,10 @@ def error_spectrum(u: Float[Array, "*grid c"], truth: Float[Array, "*grid c"], g
                    bands: int = 12) -> tuple[Float[Array, " band"], Float[Array, " band"]]:
     """RMS of the error and of the truth in each band of `spectrum_edges`; by Parseval the squares sum to the mean square.
 
-    Needs a Fourier grid.
+    Needs wavenumbers on every axis: Fourier, sine or cosine.
     """
     band = jnp.asarray(np.clip(np.digitize(_modulus(grid), spectrum_edges(grid, bands)) - 1, 0, bands - 1).ravel())
-    multiplicity = np.ones(_modulus(grid).shape) * grid.bases[-1].multiplicity(half=True)  # pyright: ignore[reportAttributeAccessIssue]
+    multiplicity = grid.multiplicity()
 
     def rms(v: Array) -> Array:
         v_hat = grid.transform(v)

@@ -23,7 +23,7 @@ from pdesurr.data import (
     write_dataset,
 )
 from pdesurr.data.schema import from_json, to_json
-from pdesurr.fields import FourierBasis, Grid
+from pdesurr.fields import ChebyshevBasis, CosineBasis, FourierBasis, Grid, SineBasis
 
 
 def test_round_trip(tmp_path):
@@ -385,3 +385,20 @@ def test_reading_is_quick(tmp_path):
     started = time.perf_counter()
     open_dataset(tmp_path / "line.h5")
     assert time.perf_counter() - started < 5
+
+
+def test_spectral_axes_come_back_as_they_were_stored(tmp_path):
+    """Chebyshev, sine and cosine axes: kind, nodes and values; every second Gauss-Lobatto node is such a grid, of the others none."""
+    grid = Grid([ChebyshevBasis(5, 0.0, 2.0), SineBasis(4, -1.0, 1.0), CosineBasis(3)], ["t", "x", "y"])
+    u = np.random.default_rng(0).standard_normal((2, *grid.shape)).astype("float32")
+    parts = {"fields": (Field("u"),), "input": (("u", None),), "output": (("u", None),), "scalars": (), "times": ()}
+    info = small_info(grid=grid, **parts)
+    assert from_json(to_json(info)).grid == grid
+    write_dataset(tmp_path / "walls.h5", info, {"u": u})
+    data = open_dataset(tmp_path / "walls.h5")
+    assert data.grid == grid
+    np.testing.assert_array_equal(data.inputs[..., 0], u)
+    with pytest.raises(DatasetError, match="axis x: stride 2 does not fit 4 nodes of kind 'sine'; allowed are 1"):
+        open_dataset(tmp_path / "walls.h5", stride=2)
+    write_dataset(tmp_path / "line.h5", small_info(grid=Grid([ChebyshevBasis(9)]), **parts), {"u": u.reshape(2, -1)[:, :9]})
+    assert open_dataset(tmp_path / "line.h5", stride=2).grid == Grid([ChebyshevBasis(5)])

@@ -47,9 +47,10 @@ def import_arrays(
     Arrays are `(n, *grid)`, with one more axis for channels if `channel_axis` says where (-1 or 1). Every channel
     becomes a scalar field without time. Integers and booleans become float32; float64 stays float64. `group` stands
     before every array's name. `domain`: (lower, upper) for all axes, or one pair per axis. `axes`: "periodic", "closed"
-    (nodes on both walls), "left" (a node on the lower wall only) or "cells" (cell centres), for all axes or one per
-    axis. Where these two are left out, "closed" on (0, 1) is assumed and an `AssumptionWarning` says so. `names`: array
-    name to field name; `units`: field, axis or parameter name to unit. `limit`: the first samples only.
+    (nodes on both walls), "left" (a node on the lower wall only), "cells" (cell centres), "chebyshev" (Gauss-Lobatto nodes),
+    "sine" (interior nodes) or "cosine" (cell centres), for all axes or one per axis. Where these two are left out,
+    "closed" on (0, 1) is assumed and an `AssumptionWarning` says so. `names`: array name to field name; `units`: field,
+    axis or parameter name to unit. `limit`: the first samples only.
 
     Raises `DatasetError`, one line, for a file or an array that cannot be used; `UsageError` for a wrong argument.
 

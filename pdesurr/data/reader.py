@@ -15,8 +15,8 @@ from pdesurr.data._guard import blocks, check_storage, member, one_line, open_hd
 from pdesurr.data._hash import ContentHash, array_hash, content_hash
 from pdesurr.data._layout import expected_paths
 from pdesurr.data.dataset import Dataset
-from pdesurr.data.schema import SCHEMA_VERSION, Channel, DatasetInfo, from_json
-from pdesurr.fields import FourierBasis, Grid
+from pdesurr.data.schema import SCHEMA_VERSION, Channel, DatasetInfo, axis_kind, from_json
+from pdesurr.fields import Grid
 
 
 class PrecisionWarning(UserWarning):
@@ -98,18 +98,19 @@ def coarser(grid: Grid, stride: int, path: Any) -> Grid:
     """The grid of every `stride`-th node; `DatasetError` where those nodes are not a grid of the same kind."""
     bases = []
     for axis, basis in zip(grid.names, grid.bases, strict=True):
-        ends = "periodic" if isinstance(basis, FourierBasis) else basis.ends  # pyright: ignore[reportAttributeAccessIssue]
-        intervals = basis.n - 1 if ends == "closed" else basis.n
-        if stride > 1 and (ends == "cells" or intervals % stride):
-            allowed = [s for s in range(2, intervals // 2 + 1) if intervals % s == 0] if ends != "cells" else []
+        kind = axis_kind(basis)
+        both_walls, no_wall = kind in ("closed", "chebyshev"), kind in ("cells", "sine", "cosine")
+        intervals = basis.n - 1 if both_walls else basis.n
+        if stride > 1 and (no_wall or intervals % stride):
+            allowed = [] if no_wall else [s for s in range(2, intervals // 2 + 1) if intervals % s == 0]
             fix = f"allowed are {', '.join(map(str, [1, *allowed]))}"
-            raise refuse(path, f"axis {axis}", f"stride {stride} does not fit {basis.n} nodes of kind '{ends}'", fix)
-        coarse = basis.with_n(intervals // stride + (ends == "closed"))
+            raise refuse(path, f"axis {axis}", f"stride {stride} does not fit {basis.n} nodes of kind '{kind}'", fix)
+        coarse = basis.with_n(intervals // stride + both_walls)
         if not np.allclose(coarse.nodes, basis.nodes[::stride], rtol=0, atol=1e-9 * basis.length):
             raise refuse(
                 path,
                 f"axis {axis}",
-                f"stride {stride} leaves nodes that are not a grid of kind '{ends}'",
+                f"stride {stride} leaves nodes that are not a grid of kind '{kind}'",
                 "use stride 1",
             )
         bases.append(coarse)

@@ -16,7 +16,7 @@ import numpy as np
 from pdesurr._version import __version__
 from pdesurr.checks import UsageError, require
 from pdesurr.data._hash import canonical
-from pdesurr.fields import FourierBasis, Grid, UniformBasis
+from pdesurr.fields import ChebyshevBasis, CosineBasis, FourierBasis, Grid, SineBasis, UniformBasis
 
 SCHEMA_VERSION = 1
 IMPORTED = "imported"  # the `pde` of arrays that no PDE of this package made
@@ -33,6 +33,9 @@ AXES: dict[str, Callable[[int, float, float], Any]] = {
     "closed": lambda n, lower, upper: UniformBasis(n, lower, upper, "closed"),
     "left": lambda n, lower, upper: UniformBasis(n, lower, upper, "left"),
     "cells": lambda n, lower, upper: UniformBasis(n, lower, upper, "cells"),
+    "chebyshev": ChebyshevBasis,
+    "sine": SineBasis,
+    "cosine": CosineBasis,
 }
 
 NAME = re.compile(r"[A-Za-z][A-Za-z0-9_.-]{0,63}")
@@ -211,10 +214,11 @@ def _check_numbers(info: DatasetInfo) -> None:
 
 def axis_kind(basis: Any) -> str:
     """The name in `AXES` of a basis's kind; `UsageError` for one that no data file can hold."""
-    if isinstance(basis, FourierBasis):
-        return "periodic"
     if isinstance(basis, UniformBasis):
         return basis.ends
+    for kind, make in AXES.items():
+        if type(basis) is make:
+            return kind
     raise UsageError(f"grid: expected axes of kind {', '.join(AXES)}, received {type(basis).__name__}")
 
 

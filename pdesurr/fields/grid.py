@@ -176,10 +176,10 @@ class Grid(eqx.Module):
     def evaluate(self, u_hat: Shaped[Array, "..."], points: Float[Array, "p d"], half: bool = True) -> Array:
         """The expansion's values at any points: `(*grid_hat, ...)` to `(p, ...)`. Outside the box it continues as its functions do."""
         require(points.shape[1] == self.ndim, "points", f"shape (p, {self.ndim})", points.shape)
-        exact = {"precision": lax.Precision.HIGHEST}
         for axis in range(self.ndim):
             table = self.spectral_basis(axis).functions(points[:, axis], self.is_half(axis, half)).astype(u_hat.dtype)
-            u_hat = jnp.einsum("pk,pk...->p..." if axis else "pk,k...->p...", table, u_hat, **exact)
+            pairs = "pk,pk...->p..." if axis else "pk,k...->p..."
+            u_hat = jnp.einsum(pairs, table, u_hat, precision=lax.Precision.HIGHEST)
         return jnp.real(u_hat) if half else u_hat
 
     def interpolate(self, u_hat: Shaped[Array, "..."], other: "Grid", half: bool = True) -> Array:

@@ -7,8 +7,8 @@ import numpy as np
 from jaxtyping import Array, Float, Shaped
 
 from pdesurr.checks import require
-from pdesurr.fields._field import AbstractField
 from pdesurr.fields._basis import along
+from pdesurr.fields._field import AbstractField
 from pdesurr.fields.grid import Grid
 
 
@@ -71,7 +71,8 @@ class SpectralField(AbstractField):
 
     def _coefficient_dtype(self):
         held = self.nodal if self.nodal is not None else self.hat
-        return np.result_type(held.dtype, np.complex64)
+        assert held is not None
+        return jnp.finfo(held.dtype).dtype if self.grid.half_axis is None else np.result_type(held.dtype, np.complex64)
 
     def inverse_laplacian(self) -> "SpectralField":
         """The mean-free v with Lap v = u less its mean."""

@@ -1,6 +1,6 @@
 """The stencil calculus: a field of nodal values, differentiated by finite differences of a chosen order."""
 
-from functools import lru_cache
+import functools
 from typing import Literal, get_args
 
 import equinox as eqx
@@ -44,8 +44,8 @@ class StencilField(AbstractField):
         return StencilField(self.grid, differences(self.values, self.grid.bases[axis], axis, order, self.order), self.order)
 
     def known(self, function, names):
-        coordinates = [jnp.asarray(self.grid.nodes[..., self.grid.axis(name)], self.values.dtype) for name in names]
-        return StencilField(self.grid, jnp.broadcast_to(function(*coordinates), self.grid.shape), self.order)
+        at = [jnp.asarray(self.grid.nodes[..., self.grid.axis(name)], self.values.dtype) for name in names]
+        return StencilField(self.grid, jnp.broadcast_to(function(*at), self.grid.shape), self.order)
 
 
 def finite_difference_weights(nodes: Float[np.ndarray, " n"], at: float, order: int) -> Float[np.ndarray, " n"]:
@@ -89,15 +89,15 @@ def differences(u: Float[Array, "..."], basis: AbstractBasis, axis: int, order: 
 def _sum(u: Array, inner: Float[np.ndarray, "m width"], axis: int) -> Array:
     """sum_s inner[:, s] u[s : s + m] along `axis`."""
     m, width = inner.shape
-    terms = [along(inner[:, s], axis, u.ndim).astype(u.dtype) * lax.slice_in_dim(u, s, s + m, axis=axis) for s in range(width)
-             if np.any(inner[:, s])]
-    return sum(terms[1:], terms[0])
+    used = [s for s in range(width) if np.any(inner[:, s])]
+    terms = [jnp.asarray(along(inner[:, s], axis, u.ndim), u.dtype) * lax.slice_in_dim(u, s, s + m, axis=axis) for s in used]
+    return functools.reduce(jnp.add, terms)
 
 
 Tables = tuple[int, Float[np.ndarray, "m width"], Float[np.ndarray, "r w"], Float[np.ndarray, "r w"]]
 
 
-@lru_cache(maxsize=256)
+@functools.lru_cache(maxsize=256)
 def _tables(basis: AbstractBasis, order: int, accuracy: int) -> Tables:
     """The stencil's radius, weights of inner nodes, and of the `radius` nodes at either wall. Host float64.
 

@@ -177,5 +177,5 @@ class CosineBasis(AbstractReflectedBasis):
 def _irfft(u_hat: Array, scale: np.ndarray, axis: int, length: int) -> Array:
     """Real values of period `length` whose half spectrum is `scale * u_hat`."""
     scale = along(scale, axis, u_hat.ndim)
-    real, imag = (u_hat * part.astype(u_hat.dtype) for part in (scale.real, scale.imag))
+    real, imag = (u_hat * part.astype(u_hat.dtype) for part in (np.real(scale), np.imag(scale)))
     return jnp.fft.irfft(lax.complex(real, imag), n=length, axis=axis, norm="forward")

@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float
 
+from pdesurr.checks import require
 from pdesurr.fields import AbstractField, Grid, SpectralField, d
 from pdesurr.solvers import Semilinear
 from pdesurr.types import Key
@@ -121,6 +122,7 @@ class AbstractEvolution(AbstractPDE):
     def semilinear(self, grid: Grid, dealias: float = 2 / 3) -> Semilinear:
         """The equation on Fourier coefficients `(*grid_hat,)`, with a leading axis of components for a system. The symbol is
         `linear` applied to unit coefficients."""
+        require(grid.fourier, "grid", "a FourierBasis on every axis", grid)
         unit = np.ones(grid.shape_hat(), np.complex128)
         single = len(self.components) == 1
 
