@@ -98,7 +98,7 @@ def fast_poisson(shape: Sequence[int], spacings: Sequence[float], walls: str) ->
 # Multigrid, for coefficients of high contrast.
 
 
-def multigrid(faces: Faces, *, sweeps: int = 2) -> Operator:
+def multigrid(faces: Faces, *, sweeps: int = 3) -> Operator:
     """f -> about the solution: one V-cycle of cell-centred multigrid, symmetric and positive definite, so that CG may use it.
 
     Coarse cells are pairs along each axis; a coarse face is half the sum of the fine ones it covers, which is the operator on cells
