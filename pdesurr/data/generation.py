@@ -26,8 +26,10 @@ from pdesurr.fields import Grid
 from pdesurr.pdes import AbstractPDE
 
 Precision = Literal["float64", "float32"]
-GROUP = 16  # samples solved side by side; aligned to sample numbers, so that chunks and devices cannot change a bit
+GROUP = 16  # samples that are solved together; aligned to sample numbers, so that chunks and devices cannot change a bit
+CACHED = 2**18  # nodes of a group solved side by side on a CPU: about what its cache holds; the others follow one by one
 CERTIFIED = 8  # samples whose error is measured by refinement
+RIGHT = "_right"  # beside the fields of a part: whether each sample was solved
 
 
 def generate(pde: AbstractPDE, path: Path | str, *, samples: int, resolution: int, seed: int, first: int = 0, chunk: int = 256,
@@ -39,7 +41,8 @@ def generate(pde: AbstractPDE, path: Path | str, *, samples: int, resolution: in
     samples. A killed call is resumed by the same call: finished chunks wait in `.<name>.parts` beside the file.
 
     Raises `UsageError` for settings, `DatasetError` if the file exists (without `overwrite`) or cannot be written,
-    `DivergedError` if no route of the reference solver is right for a sample, `Stopped` on SIGTERM or Ctrl-C.
+    `DivergedError` if the reference solver is right for less than half of the samples, `Stopped` on SIGTERM or Ctrl-C. A sample
+    for which no route is right is left out: the file is then shorter, and its notes say which are missing.
     """
     path = Path(path)
     require(isinstance(samples, int) and samples >= 1, "samples", "a whole number >= 1", samples)
@@ -64,11 +67,16 @@ def generate(pde: AbstractPDE, path: Path | str, *, samples: int, resolution: in
                     raise Stopped(asked_to_stop() or 0, f"{start} of {samples} samples are kept; continue with the same command")
                 _write_part(parts, start, solve(first + start, min(chunk, _padded(samples - start))))
                 advance(min(samples, start + chunk), "")
-        error = _certify(pde, grid, seed, first, min(samples, CERTIFIED), next(_read_parts(parts, samples)))
-        info = _describe(pde, path, grid, seed, precision, error)
+        right = np.concatenate([block[RIGHT] for block in _read_parts(parts, samples)])
+        left_out = _left_out(pde, first + np.flatnonzero(~right), samples)
+        numbers = np.flatnonzero(right)[:CERTIFIED]
+        error = _certify(pde, grid, seed, first + numbers, {k: v[numbers] for k, v in next(_read_parts(parts, samples)).items()})
+        info = _describe(pde, path, grid, seed, precision, error, left_out)
         with DatasetWriter(path, info, overwrite=overwrite) as writer:
             for block in _read_parts(parts, samples):
-                writer.append(block)
+                keep = block.pop(RIGHT)
+                if keep.any():
+                    writer.append({name: v[keep] for name, v in block.items()})
     shutil.rmtree(parts)
     return writer.info
 
@@ -81,7 +89,11 @@ class _Solver:
 
         def groups(route: str, numbers: Any) -> Any:
             one = lambda i: pde.record(sample_key(seed, i), grid, route)  # noqa: E731
-            return jax.lax.map(jax.vmap(one), numbers)
+            side_by_side = GROUP
+            if jax.default_backend() == "cpu":
+                side_by_side = max(1, min(GROUP, 2 ** int(math.log2(max(1, CACHED // math.prod(grid.shape))))))
+            fields = jax.lax.map(jax.vmap(one), numbers.reshape(-1, side_by_side))
+            return jax.tree.map(lambda v: v.reshape(-1, GROUP, *v.shape[2:]), fields)
 
         self.by_route: list[Callable] = [
             jax.jit(jax.shard_map(partial(groups, route), mesh=self.mesh, in_specs=P("data"), out_specs=P("data")))
@@ -104,11 +116,19 @@ class _Solver:
             for name, v in again.items():
                 fields[name][todo] = np.where(better.reshape(better.shape + (1,) * (v.ndim - 2)), v, fields[name][todo])
             right[todo] |= now_right
-        right, numbers = right.ravel()[:count], numbers.ravel()[:count]
-        if not right.all():
-            raise DivergedError(f"{type(self.pde).__name__}({self.pde.parameters}): no route of the reference solver is right for samples "
-                                f"{numbers[~right][:5].tolist()}; take more nodes")
-        return {name: v.reshape(-1, *v.shape[2:])[:count] for name, v in fields.items()}
+        return {RIGHT: right.ravel()[:count], **{name: v.reshape(-1, *v.shape[2:])[:count] for name, v in fields.items()}}
+
+
+def _left_out(pde: AbstractPDE, numbers: np.ndarray, samples: int) -> str:
+    """Which samples no route was right for, in words; an error if they are most."""
+    if len(numbers) == 0:
+        return ""
+    some = ", ".join(map(str, numbers[:20])) + (" ..." if len(numbers) > 20 else "")
+    text = f"{len(numbers)} of {samples} samples are left out, since no route of the reference solver is right for them: {some}"
+    if 2 * len(numbers) > samples:
+        raise DivergedError(f"{type(pde).__name__}({pde.parameters}): {text}; take more nodes")
+    warnings.warn(text, stacklevel=3)
+    return text
 
 
 def _padded(count: int) -> int:
@@ -141,7 +161,7 @@ def _missing(parts: Path, samples: int, chunk: int) -> Iterator[int]:
 
 def _write_part(parts: Path, start: int, fields: dict[str, np.ndarray]) -> None:
     buffer = io.BytesIO()
-    np.savez(buffer, allow_pickle=False, **{name: v.astype(np.float32) for name, v in fields.items()})
+    np.savez(buffer, allow_pickle=False, **{name: v if name == RIGHT else v.astype(np.float32) for name, v in fields.items()})
     write_bytes(parts / f"part-{start:09d}.npz", buffer.getvalue())
 
 
@@ -163,12 +183,13 @@ def _read_parts(parts: Path, samples: int) -> Iterator[dict[str, np.ndarray]]:
         start += len(next(iter(block.values())))
 
 
-def _certify(pde: AbstractPDE, grid: Grid, seed: int, first: int, count: int, stored: dict[str, np.ndarray]) -> dict[str, Any]:
-    """The stored samples against the same problems solved on a finer discretisation, worst relative L2 of `count`."""
+def _certify(pde: AbstractPDE, grid: Grid, seed: int, numbers: np.ndarray, stored: dict[str, np.ndarray]) -> dict[str, Any]:
+    """The stored samples against the same problems solved on a finer discretisation, worst relative L2."""
+    count = len(numbers)
     worst, left = 0.0, np.arange(count)
     for route in pde.refined_routes:
-        solve = jax.jit(jax.vmap(lambda i, r=route: pde.refined_record(sample_key(seed, i), grid, r)))
-        fine, right = jax.device_get(solve(jnp.asarray(first + left)))
+        solve = jax.jit(partial(jax.lax.map, lambda i, r=route: pde.refined_record(sample_key(seed, i), grid, r)))
+        fine, right = jax.device_get(solve(jnp.asarray(numbers[left])))
         for name, time in pde.output:
             at = (slice(None),) if time is None else (slice(None), time)
             truth, ours = np.asarray(fine[name][at], np.float64), stored[name][left][at]
@@ -178,12 +199,13 @@ def _certify(pde: AbstractPDE, grid: Grid, seed: int, first: int, count: int, st
         if len(left) == 0:
             break
     if len(left):
-        raise DivergedError(f"{type(pde).__name__}({pde.parameters}): samples {left.tolist()} could not be certified; take more nodes")
-    method = f"worst relative L2 of {count} stored samples against a solution on twice the nodes by another route"
+        raise DivergedError(f"{type(pde).__name__}({pde.parameters}): samples {numbers[left].tolist()} could not be certified; take more nodes")
+    method = f"worst relative L2 of {count} stored samples against solutions on a finer discretisation"
     return {"method": method, "figure": worst}
 
 
-def _describe(pde: AbstractPDE, path: Path, grid: Grid, seed: int, precision: str, error: dict[str, Any]) -> DatasetInfo:
+def _describe(pde: AbstractPDE, path: Path, grid: Grid, seed: int, precision: str, error: dict[str, Any],
+              notes: str) -> DatasetInfo:
     times = pde.record_times
     names = dict.fromkeys(name for name, _ in (*pde.input, *pde.output))
     in_time = {name: time is not None for name, time in (*pde.input, *pde.output)}
@@ -193,6 +215,7 @@ def _describe(pde: AbstractPDE, path: Path, grid: Grid, seed: int, precision: st
         input=tuple(pde.input), output=tuple(pde.output), parameters=pde.parameters, times=times,
         units={k: u for k, u in pde.units.items() if k not in names}, seed=seed,
         generator=f"pdesurr {__version__}, solved in {precision}", reference_error=error,
+        notes=notes,
     )
 
 

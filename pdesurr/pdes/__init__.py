@@ -13,8 +13,9 @@ from pdesurr.pdes.heat import Heat
 from pdesurr.pdes.korteweg_de_vries import KortewegDeVries
 from pdesurr.pdes.kuramoto_sivashinsky import KuramotoSivashinsky
 from pdesurr.pdes.navier_stokes import NavierStokes
+from pdesurr.pdes.reaction_diffusion import ReactionDiffusion
 
 __all__ = [
     "AbstractEvolution", "AbstractPDE", "AbstractPeriodicEvolution", "Advection", "AllenCahn", "Burgers", "Burgers2D", "Darcy", "GrayScott",
-    "Heat", "KortewegDeVries", "KuramotoSivashinsky", "LogNormal", "NavierStokes", "PiecewiseConstant", "Setting", "Trigonometric",
+    "Heat", "KortewegDeVries", "KuramotoSivashinsky", "LogNormal", "NavierStokes", "PiecewiseConstant", "ReactionDiffusion", "Setting", "Trigonometric",
 ]

@@ -22,6 +22,7 @@ from pdesurr.pdes import (
     KortewegDeVries,
     KuramotoSivashinsky,
     NavierStokes,
+    ReactionDiffusion,
 )
 
 
@@ -107,6 +108,7 @@ EVOLUTIONS = {
     "AllenCahn": EvolutionCase(AllenCahn(epsilon=0.01), None, 64, 0.5, 8, (), (allen_cahn_energy,)),
     "Burgers2D": EvolutionCase(Burgers2D(nu=0.3, length=2 * np.pi), burgers_2d_wave(0.3), 48, 0.25, 8, (), (peak,)),
     "GrayScott": EvolutionCase(GrayScott(length=0.5), None, 24, 60.0, 30, amplitude=0.05, centre=(0.5, 0.25)),
+    "ReactionDiffusion": EvolutionCase(ReactionDiffusion(nu=0.05), None, 48, 0.4, 8, amplitude=0.1, centre=(0.4,)),
     "NavierStokes": EvolutionCase(NavierStokes(nu=0.002, forcing=0.0), taylor_green(0.002, 2 * np.pi), 32, 2.0, 20, (total,),
                                   (square, kinetic_energy), amplitude=3.0),
 }
