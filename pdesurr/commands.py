@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 
 import tyro
 
-from pdesurr.checks import require
+from pdesurr.checks import expected, require
 
 LARGE_ERROR = 1e-3  # of reference solutions: more than the best surrogates'
 
@@ -50,23 +50,25 @@ class Run:
 class Generate:
     """Draw inputs of a PDE's prior, solve each, write a data file. A killed call is resumed by the same call.
 
-    Example: pdesurr generate burgers --out train.h5 --samples 1000 --resolution 8192
+    Example: pdesurr generate burgers_jmlr --out train.h5 --samples 1000 --resolution 8192
     """
 
-    pde: Annotated[Literal["burgers"], tyro.conf.Positional]
-    """The equation."""
-    out: Path
-    """The data file to write."""
-    samples: int = 1000
-    """How many samples."""
-    resolution: int = 8192
-    """Nodes an axis."""
+    name: Annotated[str, tyro.conf.Positional] = ""
+    """A named data set (a folder of datasets/), or a class of pdesurr.pdes; without it, all names are listed."""
+    out: Path | None = None
+    """The data file to write (default: NAME.h5)."""
+    samples: int | None = None
+    """How many samples, instead of the recipe's number."""
+    resolution: int | None = None
+    """Nodes an axis, instead of the recipe's number."""
     seed: int = 0
     """Seed of the data; sample i depends on (seed, first + i) alone."""
     first: int = 0
     """Number of the first sample, a multiple of 16: take disjoint ranges for training and test."""
-    nu: float = 0.1
-    """Viscosity, > 0."""
+    set: Annotated[list[str], tyro.conf.arg(metavar="NAME=NUMBER")] = dataclasses.field(default_factory=list)
+    """Numbers of the equation to change, such as nu=0.01."""
+    replay: bool = False
+    """By the discretisation of the public set, quirks included, where there is one; its error is stated all the same."""
     chunk: int = 256
     """Samples kept on disk at a time; it does not change them."""
     precision: Literal["float64", "float32"] = "float64"
@@ -75,16 +77,35 @@ class Generate:
     """Replace an existing file."""
 
     def __call__(self, say: Any) -> Any:
-        from pdesurr.data import generate
-        from pdesurr.pdes import Burgers
+        from pdesurr import recipes
 
-        info = generate(Burgers(nu=self.nu), self.out, samples=self.samples, resolution=self.resolution, seed=self.seed, first=self.first,
-                        chunk=self.chunk, precision=self.precision, overwrite=self.overwrite)
+        if not self.name:
+            for name in recipes.names():
+                say(f"{name}: {recipes.load_recipe(name).about}", result=True)
+            return {"names": recipes.names()}
+        from pdesurr.data import generate
+
+        recipe = recipes.find(self.name)
+        out, resolution = self.out or Path(f"{self.name}.h5"), self.resolution or recipe.resolution
+        info = generate(recipe.build(_numbers(self.set)), out, samples=self.samples or recipe.samples, resolution=resolution, seed=self.seed,
+                        first=self.first, chunk=self.chunk, precision=self.precision, replay=self.replay, overwrite=self.overwrite)
         error = info.reference_error["figure"] if info.reference_error else None
-        say(f"{self.out}: {info.n} samples, error of the reference {error:.1e}, sha256 {(info.sha256 or '')[:16]}", result=True)
+        say(f"{out}: {info.n} samples, error of the reference {error:.1e}, sha256 {(info.sha256 or '')[:16]}", result=True)
         if error is not None and error > LARGE_ERROR:
-            say(f"pdesurr: warning: the reference's own error is {error:.1e}; more nodes than {self.resolution} would lower it")
-        return {"file": str(self.out), "samples": info.n, "reference_error": error, "sha256": info.sha256}
+            say(f"pdesurr: warning: the reference's own error is {error:.1e}; more nodes than {resolution} would lower it")
+        return {"file": str(out), "samples": info.n, "reference_error": error, "sha256": info.sha256}
+
+
+def _numbers(changes: list[str]) -> dict[str, float]:
+    """NAME=NUMBER pairs."""
+    numbers = {}
+    for change in changes:
+        name, _, value = change.partition("=")
+        try:
+            numbers[name] = float(value)
+        except ValueError:
+            raise expected("--set", "NAME=NUMBER, such as nu=0.01", change) from None
+    return numbers
 
 
 @dataclasses.dataclass(frozen=True)

@@ -21,16 +21,16 @@ from pdesurr.checks import CheckpointError, DatasetError, require
 from pdesurr.data import Dataset, DatasetInfo, generate, open_dataset, read_info
 from pdesurr.data.augment import AugmentedSource, reflection
 from pdesurr.data.scaling import ChannelScaler, Scaled, fit_scaler
+from pdesurr.data.schema import IMPORTED
 from pdesurr.data.sources import AbstractSource, ArraySource
 from pdesurr.models import FNO
 from pdesurr.pdes import AbstractPDE, Burgers
+from pdesurr.recipes import make_pde
 from pdesurr.report import write_report
 from pdesurr.surrogates import Surrogate, save_surrogate
 from pdesurr.surrogates.assess import evaluate, make_surrogate, summary
 from pdesurr.surrogates.compare import cheapest_setting, seconds_per_sample
 from pdesurr.train import FitResult, TrainConfig, fit
-
-PDES = {"Burgers": Burgers}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -269,8 +269,5 @@ def batch_size(samples: int, wanted: int = 20) -> int:
 
 def pde_of(info: DatasetInfo) -> AbstractPDE:
     """The equation that made a data file. Raises `UsageError` for an imported one."""
-    require(info.pde in PDES, "data", f"a file made by one of {', '.join(PDES)}", info.pde, "only a known PDE can be streamed")
-    if info.pde == "Burgers":
-        keep = ("nu", "length", "horizon", "sigma", "tau", "gamma")
-        return Burgers(**{k: float(info.parameters[k]) for k in keep}, zero_mean=bool(info.parameters["zero_mean"]))
-    raise AssertionError(info.pde)
+    require(info.pde != IMPORTED, "data", "a file made by an equation of this package", info.pde, "only a known PDE can be streamed")
+    return make_pde(info.pde, {name: float(value) for name, value in info.parameters.items()})

@@ -17,7 +17,7 @@ LEVELS = [
     ["fields"],
     ["solvers", "nn", "metrics"],
     ["pdes", "models"],
-    ["data"],
+    ["data", "recipes"],
     ["objectives"],
     ["train"],
     ["surrogates"],

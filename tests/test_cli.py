@@ -13,7 +13,7 @@ from pdesurr import load_surrogate
 from pdesurr.checks import BundleError
 from pdesurr.cli import main
 
-TINY = ["--samples", "48", "--resolution", "64", "--nu", "0.5"]
+TINY = ["--samples", "48", "--resolution", "64", "--set", "nu=0.5"]
 NETWORK = ["--modes", "5", "--width", "8", "--depth", "2", "--batch-size", "8", "--epochs", "2"]
 
 
@@ -21,7 +21,7 @@ NETWORK = ["--modes", "5", "--width", "8", "--depth", "2", "--batch-size", "8", 
 def folder(tmp_path_factory):
     """A data file and a trained run, made by the commands themselves."""
     folder = tmp_path_factory.mktemp("cli")
-    assert main(["generate", "burgers", "--out", str(folder / "set.h5"), *TINY]) == 0
+    assert main(["generate", "burgers_jmlr", "--out", str(folder / "set.h5"), *TINY]) == 0
     assert main(["train", str(folder / "set.h5"), "--out", str(folder / "run"), *NETWORK]) == 0
     return folder
 
@@ -67,7 +67,7 @@ def test_training_again_resumes_what_is_finished(folder, capsys):
 def test_a_run_folder_keeps_to_its_data_and_its_objective(folder, tmp_path, capsys):
     """Other data of the same size must not be given the first run's weights, nor its bundle their provenance."""
     other, run = tmp_path / "other.h5", folder / "run"
-    assert main(["generate", "burgers", "--out", str(other), *TINY[:-1], "1.0"]) == 0
+    assert main(["generate", "burgers_jmlr", "--out", str(other), *TINY[:-1], "nu=1.0"]) == 0
     before = {f.name: f.read_bytes() for f in (run / "bundle").iterdir()}
     fails(capsys, 1, "another data", "train", other, "--out", run, *NETWORK)
     fails(capsys, 1, "another objective", "train", folder / "set.h5", "--out", run, *NETWORK, "--objective", "relative_h1")
@@ -78,7 +78,7 @@ def test_a_run_folder_keeps_to_its_data_and_its_objective(folder, tmp_path, caps
 @pytest.mark.filterwarnings("always::pdesurr.surrogates.RangeWarning")
 def test_data_of_another_map_are_noticed(folder, tmp_path, capsys):
     other = tmp_path / "other.h5"
-    assert main(["generate", "burgers", "--out", str(other), *TINY[:-1], "1.0"]) == 0
+    assert main(["generate", "burgers_jmlr", "--out", str(other), *TINY[:-1], "nu=1.0"]) == 0
     assert main(["evaluate", str(folder / "run"), str(other)]) == 0
     assert "the data have nu = 1.0, the surrogate was trained for 0.5" in capsys.readouterr().err
     np.savez(tmp_path / "fields.npz", a=np.ones((4, 64), np.float32), u=np.ones((4, 64), np.float32))
@@ -204,8 +204,8 @@ def test_one_line_for_each_bad_input(folder, tmp_path, capsys):
         fails(capsys, 1, name, "train", tmp_path / name, "--out", tmp_path / "run")
     fails(capsys, 1, "missing.h5", "evaluate", folder / "run", tmp_path / "missing.h5")
     fails(capsys, 1, "no such bundle", "predict", tmp_path / "none", folder / "set.h5", "--out", tmp_path / "p.npz")
-    fails(capsys, 1, "exists already", "generate", "burgers", "--out", folder / "set.h5", *TINY)
-    fails(capsys, 2, "viscosity > 0", "generate", "burgers", "--out", tmp_path / "x.h5", "--nu", "-1")
+    fails(capsys, 1, "exists already", "generate", "burgers_jmlr", "--out", folder / "set.h5", *TINY)
+    fails(capsys, 2, "viscosity > 0", "generate", "burgers_jmlr", "--out", tmp_path / "x.h5", "--set", "nu=-1")
     fails(capsys, 2, "--modess", "train", folder / "set.h5", "--out", tmp_path / "run", "--modess", "3")
     fails(capsys, 2, "modes: expected at most", "train", folder / "set.h5", "--out", tmp_path / "run", "--modes", "99")
     fails(

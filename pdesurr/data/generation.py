@@ -33,12 +33,14 @@ RIGHT = "_right"  # beside the fields of a part: whether each sample was solved
 
 
 def generate(pde: AbstractPDE, path: Path | str, *, samples: int, resolution: int, seed: int, first: int = 0, chunk: int = 256,
-             precision: Precision = "float64", devices: Sequence[Any] | None = None, overwrite: bool = False) -> DatasetInfo:
+             precision: Precision = "float64", devices: Sequence[Any] | None = None, replay: bool = False,
+             overwrite: bool = False) -> DatasetInfo:
     """Draw `samples` inputs of the prior on `resolution` nodes an axis, solve each, and write the file `path`.
 
     Sample `i` of the file is sample `first + i` of the seed: disjoint ranges of one seed are independent sets. Solved in
     `precision` (float64 needs hardware that has it), stored in float32, with the reference's own error measured on a few
-    samples. A killed call is resumed by the same call: finished chunks wait in `.<name>.parts` beside the file.
+    samples. A killed call is resumed by the same call: finished chunks wait in `.<name>.parts` beside the file. `replay` solves by
+    the discretisation of a published set, where the equation offers one; the error stated is then that scheme's.
 
     Raises `UsageError` for settings, `DatasetError` if the file exists (without `overwrite`) or cannot be written,
     `DivergedError` if the reference solver is right for less than half of the samples, `Stopped` on SIGTERM or Ctrl-C. A sample
@@ -49,6 +51,7 @@ def generate(pde: AbstractPDE, path: Path | str, *, samples: int, resolution: in
     require(isinstance(first, int) and first >= 0 and first % GROUP == 0, "first", f"a multiple of {GROUP}", first)
     require(isinstance(chunk, int) and chunk >= 1, "chunk", "a whole number >= 1", chunk)
     require(precision in ("float64", "float32"), "precision", "'float64' or 'float32'", precision)
+    require(not replay or hasattr(pde, "replay_record"), "replay", "an equation with a published set to replay", type(pde).__name__)
     if path.exists() and not overwrite:
         raise DatasetError(f"{path}: exists already; choose another name or say overwrite (--overwrite)")
     devices = list(devices or jax.devices())
@@ -58,9 +61,9 @@ def generate(pde: AbstractPDE, path: Path | str, *, samples: int, resolution: in
     with jax.enable_x64(precision == "float64"), locked(parts), stop_signals() as asked_to_stop:
         grid = pde.grid(resolution)
         identity = {"pde": type(pde).__name__, **pde.parameters, "resolution": resolution, "seed": seed, "first": first,
-                    "precision": precision, "version": __version__, "jax": jax.__version__}
+                    "precision": precision, "replay": replay, "version": __version__, "jax": jax.__version__}
         _claim(parts, identity)
-        solve = _Solver(pde, grid, seed, devices)
+        solve = _Solver(pde, grid, seed, devices, replay)
         with progress(f"generating {path.name}", samples) as advance:
             for start in _missing(parts, samples, chunk):
                 if asked_to_stop():
@@ -71,7 +74,7 @@ def generate(pde: AbstractPDE, path: Path | str, *, samples: int, resolution: in
         left_out = _left_out(pde, first + np.flatnonzero(~right), samples)
         numbers = np.flatnonzero(right)[:CERTIFIED]
         error = _certify(pde, grid, seed, first + numbers, {k: v[numbers] for k, v in next(_read_parts(parts, samples)).items()})
-        info = _describe(pde, path, grid, seed, precision, error, left_out)
+        info = _describe(pde, path, grid, seed, precision, error, left_out, replay)
         with DatasetWriter(path, info, overwrite=overwrite) as writer:
             for block in _read_parts(parts, samples):
                 keep = block.pop(RIGHT)
@@ -84,11 +87,12 @@ def generate(pde: AbstractPDE, path: Path | str, *, samples: int, resolution: in
 class _Solver:
     """Compiled routes: a whole chunk by the fastest one; groups it is wrong for by the next."""
 
-    def __init__(self, pde: AbstractPDE, grid: Grid, seed: int, devices: Sequence[Any]):
+    def __init__(self, pde: AbstractPDE, grid: Grid, seed: int, devices: Sequence[Any], replay: bool):
         self.pde, self.mesh = pde, Mesh(np.asarray(devices), ("data",))
 
         def groups(route: str, numbers: Any) -> Any:
-            one = lambda i: pde.record(sample_key(seed, i), grid, route)  # noqa: E731
+            record = pde.replay_record if replay else partial(pde.record, route=route)  # pyright: ignore[reportAttributeAccessIssue]
+            one = lambda i: record(sample_key(seed, i), grid)  # noqa: E731
             side_by_side = GROUP
             if jax.default_backend() == "cpu":
                 side_by_side = max(1, min(GROUP, 2 ** int(math.log2(max(1, CACHED // math.prod(grid.shape))))))
@@ -97,7 +101,7 @@ class _Solver:
 
         self.by_route: list[Callable] = [
             jax.jit(jax.shard_map(partial(groups, route), mesh=self.mesh, in_specs=P("data"), out_specs=P("data")))
-            for route in pde.routes
+            for route in (pde.routes[:1] if replay else pde.routes)
         ]
 
     def __call__(self, first: int, count: int) -> dict[str, np.ndarray]:
@@ -205,7 +209,7 @@ def _certify(pde: AbstractPDE, grid: Grid, seed: int, numbers: np.ndarray, store
 
 
 def _describe(pde: AbstractPDE, path: Path, grid: Grid, seed: int, precision: str, error: dict[str, Any],
-              notes: str) -> DatasetInfo:
+              notes: str, replay: bool) -> DatasetInfo:
     times = pde.record_times
     names = dict.fromkeys(name for name, _ in (*pde.input, *pde.output))
     in_time = {name: time is not None for name, time in (*pde.input, *pde.output)}
@@ -214,7 +218,7 @@ def _describe(pde: AbstractPDE, path: Path, grid: Grid, seed: int, precision: st
         fields=tuple(Field(name, unit=pde.units.get(name, "1"), in_time=in_time[name]) for name in names),
         input=tuple(pde.input), output=tuple(pde.output), parameters=pde.parameters, times=times,
         units={k: u for k, u in pde.units.items() if k not in names}, seed=seed,
-        generator=f"pdesurr {__version__}, solved in {precision}", reference_error=error,
+        generator=f"pdesurr {__version__}, {'replayed' if replay else 'solved'} in {precision}", reference_error=error,
         notes=notes,
     )
 

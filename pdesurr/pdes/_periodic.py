@@ -23,7 +23,7 @@ ROUTES = {"etdrk4": 1, "etdrk4, quarter steps": 4}
 class AbstractPeriodicEvolution(AbstractEvolution):
     """u_t = linear(u) + nonlinear(u) on a periodic box; states are recorded at `intervals` equal intervals up to `horizon`.
 
-    The map to learn takes the first `history` records to the later ones, or to the last one if `history` is 1. A subclass gives
+    A data file's samples are solved on `refinement` times as many nodes an axis as it stores. The map to learn takes the first `history` records to the later ones, or to the last one if `history` is 1. A subclass gives
     the equation's text, `lengths`, `sample`, and how large a time step may be: `largest_step` where only accuracy limits it, and
     `fastest`, a bound on the velocity at which solutions from the prior carry anything, which limits it by `stable_step`. A
     sample found to move faster than its steps allow, or to leave the finite numbers, counts as not solved.
@@ -32,11 +32,13 @@ class AbstractPeriodicEvolution(AbstractEvolution):
     horizon: eqx.AbstractVar[float]
     intervals: eqx.AbstractVar[int]
     history: eqx.AbstractVar[int]
+    refinement: eqx.AbstractVar[int]
     largest_step: eqx.AbstractVar[float]
 
     def __check_init__(self):
         require(math.isfinite(self.horizon) and self.horizon > 0, "horizon", "a time > 0", self.horizon)
         require(self.intervals >= self.history >= 1, "history", f"a number of records from 1 to intervals={self.intervals}", self.history)
+        require(self.refinement >= 1, "refinement", "a whole number >= 1", self.refinement)
         require(self.largest_step > 0, "largest_step", "a time > 0", self.largest_step)
 
     @property
@@ -145,15 +147,16 @@ class AbstractPeriodicEvolution(AbstractEvolution):
         return tuple(ROUTES)
 
     def record(self, key: Key, grid: Grid, route: str) -> tuple[dict[str, Array], Bool[Array, ""]]:
-        return self._recorded(self.sample(key, grid), grid, self.step_size(grid) / ROUTES[route])
+        fine = grid.with_shape(*(self.refinement * n for n in grid.shape))
+        fields, right = self._recorded(self.sample(key, fine), fine, self.step_size(fine) / ROUTES[route])
+        return _every(self.refinement, fields, grid), right
 
     def refined_record(self, key: Key, grid: Grid, route: str) -> tuple[dict[str, Array], Bool[Array, ""]]:
-        fine = grid.with_shape(*(2 * n for n in grid.shape))
-        start = grid.resample(self.sample(key, grid), *fine.shape)
-        dt = min(self.step_size(grid) / 2, self.step_size(fine)) / ROUTES[route]
+        coarse, fine = (grid.with_shape(*(f * self.refinement * n for n in grid.shape)) for f in (1, 2))
+        start = coarse.resample(self.sample(key, coarse), *fine.shape)
+        dt = min(self.step_size(coarse) / 2, self.step_size(fine)) / ROUTES[route]
         fields, right = self._recorded(start, fine, dt)
-        every_other = (slice(None),) + (slice(None, None, 2),) * grid.ndim
-        return {name: v[every_other] for name, v in fields.items()}, right
+        return _every(2 * self.refinement, fields, grid), right
 
     def _recorded(self, a: Float[Array, "*grid c"], grid: Grid, dt: float) -> tuple[dict[str, Array], Bool[Array, ""]]:
         u = jnp.concatenate([a[None], self.evolve(a, grid, self.record_times[1:], dt)])
@@ -180,3 +183,7 @@ class AbstractPeriodicEvolution(AbstractEvolution):
         u = jnp.concatenate(list(u), axis=-1)
         return u if coarse == grid else coarse.resample(u, *grid.shape)
 
+
+def _every(factor: int, fields: dict[str, Array], grid: Grid) -> dict[str, Array]:
+    """Every `factor`-th node of fields `(time, *grid)`."""
+    return {name: v[(slice(None),) + (slice(None, None, factor),) * grid.ndim] for name, v in fields.items()}

@@ -25,6 +25,7 @@ class AllenCahn(AbstractGaussianStart):
     horizon: float = eqx.field(static=True, default=1.0)
     intervals: int = eqx.field(static=True, default=1)
     history: int = eqx.field(static=True, default=1)
+    refinement: int = eqx.field(static=True, default=1)
     sigma: float = eqx.field(static=True, default=64.0)
     tau: float = eqx.field(static=True, default=5.0)
     gamma: float = eqx.field(static=True, default=3.0)

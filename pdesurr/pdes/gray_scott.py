@@ -29,6 +29,7 @@ class GrayScott(AbstractPeriodicEvolution):
     horizon: float = eqx.field(static=True, default=1000.0)
     intervals: int = eqx.field(static=True, default=10)
     history: int = eqx.field(static=True, default=1)
+    refinement: int = eqx.field(static=True, default=1)
     largest_step: float = eqx.field(static=True, default=1.0)
 
     def __check_init__(self):

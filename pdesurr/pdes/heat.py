@@ -22,6 +22,7 @@ class Heat(AbstractGaussianStart):
     horizon: float = eqx.field(static=True, default=1.0)
     intervals: int = eqx.field(static=True, default=1)
     history: int = eqx.field(static=True, default=1)
+    refinement: int = eqx.field(static=True, default=1)
     sigma: float = eqx.field(static=True, default=49.0)
     tau: float = eqx.field(static=True, default=7.0)
     gamma: float = eqx.field(static=True, default=2.5)

@@ -23,6 +23,7 @@ class KuramotoSivashinsky(AbstractGaussianStart):
     horizon: float = eqx.field(static=True, default=20.0)
     intervals: int = eqx.field(static=True, default=20)
     history: int = eqx.field(static=True, default=1)
+    refinement: int = eqx.field(static=True, default=1)
     sigma: float = eqx.field(static=True, default=0.5)
     tau: float = eqx.field(static=True, default=0.5)
     gamma: float = eqx.field(static=True, default=2.0)

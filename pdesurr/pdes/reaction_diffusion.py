@@ -25,6 +25,7 @@ class ReactionDiffusion(AbstractPeriodicEvolution):
     horizon: float = eqx.field(static=True, default=1.0)
     intervals: int = eqx.field(static=True, default=1)
     history: int = eqx.field(static=True, default=1)
+    refinement: int = eqx.field(static=True, default=1)
     scale: float = eqx.field(static=True, default=0.2)
     largest_step: float = eqx.field(static=True, default=0.01)
 
