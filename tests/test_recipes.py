@@ -1,7 +1,6 @@
 """Named data sets: every recipe builds, has a card, and draws the inputs that its source states."""
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -32,7 +31,7 @@ def draws(name, n, count, x64=True):
 
 @pytest.mark.parametrize(("name", "std"), [("burgers_jmlr", 1.044), ("burgers_released", 0.274), ("ns_1e-3", 0.262), ("ns_1e-5_2022", 0.185)])
 def test_published_amplitudes(name, std):
-    n, count = (64, 400) if name.startswith("ns") else (256, 4000)
+    n, count = (32, 4000) if name.startswith("ns") else (256, 4000)
     assert abs(np.std(draws(name, n, count)) / std - 1) < 0.02
 
 
@@ -47,8 +46,8 @@ def test_darcy_solutions_have_the_published_size():
     with jax.enable_x64(True):
         pde = recipes.load_recipe("darcy_jmlr").build({"refinement": 1.0})
         grid = pde.grid(65)
-        u = jax.jit(jax.vmap(lambda k: pde.record(k, grid, "multigrid")[0]["u"]))(jax.random.split(jax.random.key(1), 16))
-    assert 0.0051 < float(jnp.mean(u)) < 0.0068 and 0.0034 < float(jnp.std(u)) < 0.0046
+        u = np.asarray(jax.jit(jax.vmap(lambda k: pde.record(k, grid, "multigrid")[0]["u"]))(jax.random.split(jax.random.key(1), 16)))
+    assert 0.0051 < np.mean(u) < 0.0068 and 0.0034 < np.std(u) < 0.0046
 
 
 @pytest.mark.parametrize(("call", "words"), [

@@ -38,7 +38,7 @@ def grid_of(case, n=None):
     return case.pde.grid(n)
 
 
-@functools.lru_cache(maxsize=None)
+@functools.cache
 def band_limited(ndim, lengths, c):
     """A smooth random function of few modes: wavenumbers and coefficients, so that it can be evaluated anywhere."""
     rng = np.random.default_rng(ndim * 10 + c)
