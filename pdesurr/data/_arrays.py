@@ -186,7 +186,7 @@ def plain_attributes(node: Any) -> dict[str, Any]:
             value = attrs[name]
             texts = [t.decode(errors="replace") if isinstance(t, bytes) else t for t in np.ravel(value)]
             if all(isinstance(t, str) for t in texts):
-                found[name] = texts if np.ndim(value) else texts[0]
+                found[name] = [str(t) for t in texts] if np.ndim(value) else str(texts[0])
     return found
 
 
