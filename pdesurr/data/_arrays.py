@@ -15,6 +15,7 @@ from typing import Any
 import h5py
 import numpy as np
 
+from pdesurr.data import _mat5
 from pdesurr.data._guard import (
     LARGEST_RATIO,
     MIB,
@@ -145,32 +146,20 @@ class NpzArrays(Arrays):
 
 
 class MatArrays(Arrays):
-    """The variables of a MATLAB file older than v7.3."""
+    """The variables of a MATLAB file of version 5 to 7."""
 
     format = "matlab v5"
 
     def __init__(self, path: Path):
-        import scipy.io
-
         super().__init__()
-        self.io, self.path = scipy.io, path
+        self.path = path
+        self.order, self.variables = _mat5.variables(path)
 
     def shapes(self) -> dict[str, tuple[int, ...]]:
-        return {name: tuple(shape) for name, shape, _ in self.io.whosmat(self.path)}
+        return {name: variable.shape for name, variable in self.variables.items()}
 
     def read(self, name: str) -> np.ndarray:
-        declared = 8 * math.prod(self.shapes()[name])
-        on_disk = self.path.stat().st_size
-        if declared > LARGEST_RATIO * on_disk:
-            raise refuse(
-                self.path,
-                name,
-                f"declares {declared:,} bytes in a file of {on_disk:,}",
-                "the file is damaged or hostile",
-            )
-        values = self.io.loadmat(self.path, variable_names=[name])[name]
-        check_numeric(np.asarray(values).dtype, name, self.path)
-        return np.asarray(values)
+        return _mat5.read(self.path, self.order, name, self.variables[name])
 
 
 def plain_attributes(node: Any) -> dict[str, Any]:

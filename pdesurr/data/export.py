@@ -36,9 +36,8 @@ def export_dataset(file: str | os.PathLike, out: str | os.PathLike, layout: str,
     (unless `overwrite`), `UsageError` for another layout.
     """
     require(layout in TARGETS, "layout", f"one of {TARGETS}", layout)
+    _refuse_existing(Path(out), overwrite)
     info, records = read_verified(file)
-    if Path(out).exists() and not overwrite:
-        raise refuse(out, "", "exists already", "choose another name or say overwrite (--overwrite)")
     if layout == "well":
         return _well(file, out, info, records, overwrite)
     places = _places(info, file)
@@ -111,6 +110,11 @@ def _put(file: h5py.File, array: str, values: np.ndarray, start: int, n: int, fi
     file[array][start : start + len(values)] = values  # pyright: ignore[reportIndexIssue]
 
 
+def _refuse_existing(path: Path, overwrite: bool) -> None:
+    if path.exists() and not overwrite:
+        raise refuse(path, "", "exists already", "choose another name or say overwrite (--overwrite)")
+
+
 @contextmanager
 def _new_hdf5(path: Path, overwrite: bool) -> Iterator[h5py.File]:
     """An HDF5 file that appears whole under its name, or not at all. Raises `DatasetError` if the disk refuses."""
@@ -122,8 +126,7 @@ def _new_hdf5(path: Path, overwrite: bool) -> Iterator[h5py.File]:
         yield file
         file.close()
         flush_to_disk(temporary)
-        if path.exists() and not overwrite:
-            raise refuse(path, "", "exists already", "choose another name or say overwrite (--overwrite)")
+        _refuse_existing(path, overwrite)
         os.replace(temporary, path)
         flush_to_disk(path.parent)
     except (OSError, RuntimeError) as error:

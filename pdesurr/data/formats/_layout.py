@@ -100,7 +100,7 @@ def parameters_of(attributes: Mapping[str, Any]) -> dict[str, Number]:
 
 def stored_dtype(dtypes: list[np.dtype]) -> str:
     """float64 where one of the arrays is; everything else fits float32 or is refused when it is read."""
-    return "float64" if any(d == np.float64 for d in dtypes) else "float32"
+    return "float64" if any(d.kind == "f" and d.itemsize == 8 for d in dtypes) else "float32"
 
 
 def real(values: np.ndarray, name: str, path: Any) -> np.ndarray:

@@ -110,7 +110,7 @@ def _ends(path: Any, ndim: int, timed: bool) -> tuple[str, tuple[str, ...]]:
     stem = Path(path).stem.lower()
     if "periodic" in stem or (ndim == 1 and timed and "cfd" not in stem):
         return "periodic", ()
-    if "trans" in stem or not timed:
+    if re.search(r"(^|_)trans(_|$)", stem) or not timed:
         return "cells", ()
     return "cells", ("axes not given: assuming 'cells' between walls, since the file's name does not say periodic",)
 
