@@ -26,7 +26,8 @@ from pdesurr.cli import main
 from pdesurr.data import Field, export_dataset, import_arrays, inspect_file, open_dataset, read_field, read_info, write_dataset
 from pdesurr.data.foreign import AssumptionWarning
 from pdesurr.data.formats._layout import Layout
-from pdesurr.data.formats.axes import guess_kind, snap
+from pdesurr.data.formats.axes import ends, guess_kind, snap
+from pdesurr.data.inspect import _inspect, _parts
 from pdesurr.fields import FourierBasis, Grid, UniformBasis
 
 
@@ -406,6 +407,8 @@ def test_an_unknown_layout_says_what_is_there(tmp_path, out):
 
 def test_ends_are_found_from_nodes():
     assert snap(0.30000001, 1e-7) == 0.3 and snap(2 * np.pi + 1e-15, 1e-14) == 2 * np.pi and snap(np.sqrt(2), 1e-15) == np.sqrt(2)
+    third = cells(6).astype(float)  # 1/12, 3/12 ... are not short, their distance is
+    assert ends(third, "periodic", "file", "x") == (third[0], third[0] + 1.0) and ends(third, "cells", "file", "x") == (0.0, 1.0)
     for kind in ("closed", "left", "cells"):
         for lower, upper, n in ((0, 1, 64), (-1, 1, 101), (0, 2 * np.pi, 48), (-2.5, 2.5, 128)):
             for dtype in ("float32", "float64"):
@@ -418,13 +421,13 @@ def test_ends_are_found_from_nodes():
 
 def test_inspect_tells_the_layout(tmp_path):
     u = pdebench_tensor(tmp_path / "set.hdf5")
-    tree = inspect_file(tmp_path / "set.hdf5")
+    tree = _inspect(tmp_path / "set.hdf5", True)
     assert tree["layout"]["name"] == "PDEBench A" and tree["layout"]["input"] == ["u@0"] and tree["layout"]["samples"] == N
     node = tree["members"]["tensor"]
     assert node["mean"] == pytest.approx(u.mean(dtype=float)) and node["std"] == pytest.approx(u.std(dtype=float)) and node["nan"] == 0
     with opened(tmp_path / "set.hdf5", "r+") as file:
         del file["t-coordinate"]
-    assert "tensor: has shape" in inspect_file(tmp_path / "set.hdf5", statistics=False)["layout"]
+    assert "tensor: has shape" in _inspect(tmp_path / "set.hdf5", False)["layout"]
     np.savez(tmp_path / "set.npz", u=u)
     assert inspect_file(tmp_path / "set.npz")["layout"] is None
 
@@ -437,18 +440,16 @@ def test_inspect_tells_what_a_data_file_says_of_itself(tmp_path):
 
 def test_statistics_in_pieces(tmp_path, monkeypatch):
     """Pieces shorter than one record give the numbers of the whole."""
-    from pdesurr.data import inspect
-
     big = values(3, 4, 50, dtype="float64") + 1e6
     big[1, 2, 3] = np.nan
     with opened(tmp_path / "set.h5", "w") as file:
         file["u"] = big
-    monkeypatch.setattr(inspect, "PIECE", 100)
-    node = inspect._inspect(tmp_path / "set.h5", True)["members"]["u"]
+    monkeypatch.setattr("pdesurr.data.inspect.PIECE", 100)
+    node = _inspect(tmp_path / "set.h5", True)["members"]["u"]
     finite = big[np.isfinite(big)]
     assert node["nan"] == 1 and node["mean"] == pytest.approx(finite.mean(), rel=1e-14)
     assert node["std"] == pytest.approx(finite.std(), rel=1e-9)
-    assert len(list(inspect._parts(big.shape, 8))) == 12 * 5
+    assert len(list(_parts(big.shape, 8))) == 12 * 5
 
 
 def test_on_the_command_line(tmp_path, capsys):

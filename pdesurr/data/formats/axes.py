@@ -1,6 +1,7 @@
 """Grids of other people's files: from the nodes that they store, and from what the caller or their layout says of the ends.
 
-Nodes are often float32, so ends are snapped to the nearest short decimal number or multiple of pi within their rounding.
+Nodes are often float32, so ends and lengths are snapped to a decimal number of four digits, or such a multiple of pi, if one is within
+the nodes' rounding.
 """
 
 import dataclasses
@@ -94,10 +95,13 @@ def ends(nodes: np.ndarray, kind: str, path: Any, name: str) -> tuple[float, flo
     if len(x) < 2 or not np.isfinite(x).all():
         raise refuse(path, name, f"has {len(x)} nodes or some that are not finite", "store at least two finite nodes")
     h = (x[-1] - x[0]) / (len(x) - 1)
-    if h <= 0 or np.abs(x - (x[0] + h * np.arange(len(x)))).max() > tolerance + 1e-6 * h:
+    if h <= 0 or np.abs(x - (x[0] + h * np.arange(len(x)))).max() > 2 * tolerance + 1e-6 * h:
         raise refuse(path, name, "its nodes are not increasing and equispaced", "interpolate the fields to a uniform grid first")
     before, after = {"closed": (0, 0), "left": (0, 1), "periodic": (0, 1), "cells": (0.5, 0.5)}[kind]
-    return snap(x[0] - before * h, tolerance), snap(x[-1] + after * h, tolerance)
+    lower, upper = snap(x[0] - before * h, tolerance), snap(x[-1] + after * h, tolerance)
+    if upper == x[-1] + after * h:  # periodic nodes may start anywhere: there the length is the short number
+        upper = lower + snap(upper - lower, tolerance)
+    return lower, upper
 
 
 def guess_kind(nodes: np.ndarray) -> str:
@@ -109,8 +113,8 @@ def guess_kind(nodes: np.ndarray) -> str:
 
 
 def snap(value: float, tolerance: float) -> float:
-    """The short decimal number or multiple of pi within `tolerance`, or the value itself."""
-    for near in (round(value, 6), float(f"{value:.6g}"), round(value / np.pi, 6) * np.pi):
+    """The decimal number of four digits, or such a multiple of pi, within `tolerance`, or the value itself."""
+    for near in (round(value, 4), float(f"{value:.4g}"), round(value / np.pi, 4) * np.pi):
         if abs(near - value) <= tolerance:
             return float(near) + 0.0
     return float(value)
@@ -126,7 +130,7 @@ def _exact(nodes: np.ndarray) -> tuple[np.ndarray, float]:
     x = np.asarray(nodes, np.float64).reshape(-1)
     with np.errstate(over="ignore", invalid="ignore"):
         single = np.array_equal(x.astype(np.float32).astype(np.float64), x)
-    return x, 8 * float(np.finfo(np.float32 if single else np.float64).eps) * float(np.abs(x).max(initial=0.0) + np.ptp(x) if len(x) else 0)
+    return x, 2 * float(np.finfo(np.float32 if single else np.float64).eps) * float(np.abs(x).max(initial=0.0) + np.ptp(x) if len(x) else 0)
 
 
 def _fit(axis: Axis) -> bool:
