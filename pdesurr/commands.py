@@ -110,19 +110,23 @@ def _numbers(changes: list[str]) -> dict[str, float]:
 
 @dataclasses.dataclass(frozen=True)
 class Import:
-    """Make a data file of arrays in any HDF5, .npz or .mat file; every other command then works on it.
+    """Make a data file of other people's; every other command then works on it. PDEBench files, The Well and the FNO's .mat files are
+    recognised; of any other HDF5, .npz or .mat file name the arrays.
 
-    Example: pdesurr import darcy.h5 --input train_16/coefficient --output train_16/solution --axes left --out darcy16.h5
+    Examples: pdesurr import 1D_Burgers_Sols_Nu0.01.hdf5 burgers.h5 --input u@0 --output u@-1;
+    pdesurr import darcy.h5 darcy16.h5 --input train_16/coefficient --output train_16/solution --axes left
     """
 
     file: Annotated[Path, tyro.conf.Positional]
     """The file that holds the arrays, (n, *grid) or with a channel axis."""
-    input: list[str]
-    """Names of the arrays that are the map's input."""
-    output: list[str]
-    """Names of the arrays that are its output."""
-    out: Path
+    target: Annotated[Path | None, tyro.conf.Positional, tyro.conf.arg(metavar="[OUT]")] = None
     """The data file to write."""
+    out: Path | None = None
+    """The same as an option."""
+    input: list[str] | None = None
+    """Names of the arrays that are the map's input; of a recognised file its fields, NAME@INDEX for one time (-1 is the last)."""
+    output: list[str] | None = None
+    """Names of the arrays that are its output, in the same way."""
     domain: list[float] | None = None
     """LOWER UPPER for all axes, or a pair per axis."""
     axes: list[Literal["periodic", "closed", "left", "cells", "chebyshev", "sine", "cosine"]] | None = None
@@ -138,15 +142,44 @@ class Import:
     def __call__(self, say: Any) -> Any:
         from pdesurr.data import import_arrays
 
-        numbers = self.domain
+        numbers, outs = self.domain, [path for path in (self.target, self.out) if path]
+        require(len(outs) == 1, "OUT", "one data file to write", [str(path) for path in outs])
+        out = outs[0]
         require(numbers is None or len(numbers) % 2 == 0, "--domain", "pairs LOWER UPPER", numbers)
         pairs = None if numbers is None else [(numbers[i], numbers[i + 1]) for i in range(0, len(numbers), 2)]
         axes = self.axes[0] if self.axes and len(self.axes) == 1 else self.axes
         domain = pairs[0] if pairs and len(pairs) == 1 else pairs
-        info = import_arrays(self.file, self.out, input=self.input, output=self.output, axes=axes, domain=domain,
+        info = import_arrays(self.file, out, input=self.input, output=self.output, axes=axes, domain=domain,
                              channel_axis=self.channel_axis, limit=self.limit, overwrite=self.overwrite)
-        say(f"{self.out}: {info.n} samples on {'x'.join(map(str, info.grid.shape))} nodes, sha256 {(info.sha256 or '')[:16]}", result=True)
-        return {"file": str(self.out), "samples": info.n, "grid": list(info.grid.shape), "sha256": info.sha256}
+        channels = [[name if t is None else f"{name}@{t}" for name, t in m] for m in (info.input, info.output)]
+        say(f"{out}: {info.n} samples on {'x'.join(map(str, info.grid.shape))} nodes, {', '.join(channels[0])} -> "
+            f"{', '.join(channels[1])}, sha256 {(info.sha256 or '')[:16]}", result=True)
+        return {"file": str(out), "samples": info.n, "grid": list(info.grid.shape), "input": channels[0], "output": channels[1],
+                "sha256": info.sha256}
+
+
+@dataclasses.dataclass(frozen=True)
+class Export:
+    """Write a data file in a layout that other projects read. It is verified first and written whole or not at all.
+
+    Example: pdesurr export train.h5 --layout pdebench train.hdf5
+    """
+
+    file: Annotated[Path, tyro.conf.Positional]
+    """A data file (from generate or import)."""
+    out: Annotated[Path, tyro.conf.Positional]
+    """The file to write."""
+    layout: Literal["pdebench", "well"]
+    """pdebench: array files, scalars only; well: The Well, any fields, float32."""
+    overwrite: bool = False
+    """Replace an existing file."""
+
+    def __call__(self, say: Any) -> Any:
+        from pdesurr.data import export_dataset
+
+        places = export_dataset(self.file, self.out, self.layout, overwrite=self.overwrite)
+        say(f"{self.out}: {', '.join(f'{name} as {place}' for name, place in places.items())}", result=True)
+        return {"file": str(self.out), "layout": self.layout, "arrays": places}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -287,8 +320,8 @@ class Predict:
 
 @dataclasses.dataclass(frozen=True)
 class Inspect:
-    """What a data file, a bundle or any HDF5 or .npz file holds: shapes, types, ranges, NaN, units. Data files and bundles are
-    checked against their hashes: the first line says whether they are sound.
+    """What a data file, a bundle or any HDF5, .npz or .mat file holds: shapes, types, ranges, mean, NaN, units, and what import would
+    make of a file of a known layout. Data files and bundles are checked against their hashes: the first line says whether they are sound.
 
     Example: pdesurr inspect train.h5
     """
@@ -301,7 +334,8 @@ class Inspect:
             from pdesurr.surrogates import assess, spec
 
             surrogate = assess.bundle_of(self.path)
-            found = {"bundle": "sound", **json.loads(spec.to_json(surrogate.spec))}
+            home = self.path / "bundle" if (self.path / "bundle").is_dir() else self.path
+            found = {"bundle": "sound", "card": str(home / "README.md"), **json.loads(spec.to_json(surrogate.spec))}
         else:
             from pdesurr.data import inspect_file, soundness
 
@@ -313,7 +347,7 @@ class Inspect:
         return found
 
 
-Command = Run | Generate | Import | Train | Evaluate | Predict | Inspect
+Command = Run | Generate | Import | Export | Train | Evaluate | Predict | Inspect
 
 
 def _tree(value: Any, indent: int = 0) -> list[str]:

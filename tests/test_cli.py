@@ -8,10 +8,12 @@ import time
 
 import numpy as np
 import pytest
+from foreign_files import well
 
 from pdesurr import load_surrogate
 from pdesurr.checks import BundleError
 from pdesurr.cli import main
+from pdesurr.data import import_arrays
 
 TINY = ["--samples", "48", "--resolution", "64", "--set", "nu=0.5"]
 NETWORK = ["--modes", "5", "--width", "8", "--depth", "2", "--batch-size", "8", "--epochs", "2"]
@@ -192,6 +194,19 @@ def test_import_then_train_on_two_axes_with_walls(tmp_path, capsys):
         "--batch-size",
         "4",
     )
+
+
+@pytest.mark.filterwarnings("ignore::pdesurr.data.foreign.AssumptionWarning", "ignore::pdesurr.surrogates.RangeWarning")
+def test_vectors_and_tensors_are_channels_of_a_surrogate(tmp_path, capsys):
+    """Training, its bundle and its evaluation count the components of a field."""
+    well(tmp_path / "shear.hdf5")
+    made, run = str(tmp_path / "made.h5"), str(tmp_path / "run")
+    info = import_arrays(tmp_path / "shear.hdf5", made, input=["height", "velocity@0"], output="stress@-1")
+    assert [part for part, _ in info.components(info.input)] == ["height", "velocity_0", "velocity_1"]
+    assert [part for part, _ in info.components(info.output)] == ["stress_00", "stress_01", "stress_10", "stress_11"]
+    small = ["--modes", "2", "--width", "4", "--depth", "1", "--epochs", "1", "--batch-size", "4"]
+    assert main(["train", made, "--out", run, *small]) == 0 and main(["evaluate", run, made]) == 0
+    assert main(["inspect", run]) == 0 and "velocity_1" in capsys.readouterr().out
 
 
 def test_one_line_for_each_bad_input(folder, tmp_path, capsys):

@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from foreign_files import pdebench_tensor
 
 from pdesurr.cli import main
 
@@ -42,7 +43,9 @@ def test_commands_run(tmp_path, monkeypatch, shared_data):
     monkeypatch.chdir(tmp_path)
     for arguments in commands():
         arguments = shrink(arguments)
-        if arguments[0] == "import":
+        if arguments[:2] == ["import", "1D_Burgers_Sols_Nu0.01.hdf5"]:
+            pdebench_tensor(tmp_path / arguments[1])
+        elif arguments[0] == "import":
             arguments[1] = str(shared_data / "darcy_neuraloperator.h5")
             arguments += ["--limit", "40", "--domain", "0", "1"]
         if arguments[0] == "train":

@@ -13,6 +13,7 @@ _HOME = {
     "Field": "schema",
     "PrecisionWarning": "reader",
     "dataset_hash": "reader",
+    "export_dataset": "export",
     "generate": "generation",
     "import_arrays": "foreign",
     "inspect_file": "inspect",
@@ -30,6 +31,7 @@ __all__ = [  # noqa: F822  (the names come from __getattr__)
     "Field",
     "PrecisionWarning",
     "dataset_hash",
+    "export_dataset",
     "generate",
     "import_arrays",
     "inspect_file",
@@ -42,6 +44,7 @@ __all__ = [  # noqa: F822  (the names come from __getattr__)
 
 if TYPE_CHECKING:
     from pdesurr.data.dataset import Dataset
+    from pdesurr.data.export import export_dataset
     from pdesurr.data.foreign import import_arrays
     from pdesurr.data.generation import generate
     from pdesurr.data.inspect import inspect_file, soundness

@@ -15,6 +15,7 @@ from typing import Any
 import h5py
 import numpy as np
 
+from pdesurr.data import _mat5
 from pdesurr.data._guard import (
     LARGEST_RATIO,
     MIB,
@@ -28,13 +29,20 @@ from pdesurr.data._guard import (
 )
 
 MOST_MEMBERS = 10_000
+MOST_TEXTS = 256
 DEEPEST = 32
 
 
 class Arrays(abc.ABC):
-    """A file's arrays: `shapes` by name, and `read` for one of them. Both raise `DatasetError`."""
+    """A file's arrays: `shapes` by name, `dtype` and `read` for one of them. All raise `DatasetError`.
+
+    HDF5 is read block by block; `.npz` and MATLAB v5 files only array by array, so those that were asked for are kept.
+    """
 
     format: str
+
+    def __init__(self) -> None:
+        self._kept: dict[str, np.ndarray] = {}
 
     @abc.abstractmethod
     def shapes(self) -> dict[str, tuple[int, ...]]:
@@ -44,6 +52,20 @@ class Arrays(abc.ABC):
     def read(self, name: str) -> np.ndarray:
         """The values of one of them."""
 
+    def part(self, name: str, start: int, stop: int) -> np.ndarray:
+        """Records `start` to `stop` along the first axis."""
+        if name not in self._kept:
+            self._kept[name] = self.read(name)
+        return self._kept[name][start:stop]
+
+    def dtype(self, name: str) -> np.dtype:
+        """The type of one of them, which is one of real numbers."""
+        return self.part(name, 0, 0).dtype
+
+    def attributes(self, name: str = "") -> dict[str, Any]:
+        """Single numbers, texts and short lists of texts attached to the file or to one of its members."""
+        return {}
+
 
 class Hdf5Arrays(Arrays):
     """Arrays reached through hard links, whose values lie in the file itself."""
@@ -51,7 +73,9 @@ class Hdf5Arrays(Arrays):
     format = "hdf5"
 
     def __init__(self, file: h5py.File, path: Any):
+        super().__init__()
         self.file, self.path = file, path
+        self._checked: dict[str, h5py.Dataset] = {}
         # MATLAB v7.3 writes column-major arrays: h5py shows their axes in reverse.
         with Path(path).open("rb") as stream:
             self.reverse = stream.read(10) == b"MATLAB 7.3"
@@ -63,9 +87,24 @@ class Hdf5Arrays(Arrays):
         return {name: self._order(getattr(node, "shape", None) or ()) for name, node in found.items()}
 
     def read(self, name: str) -> np.ndarray:
-        dataset = check_storage(member(self.file, name, self.path), name, self.path)
-        values = dataset[()]
+        values = self.dataset(name)[()]
         return np.ascontiguousarray(np.transpose(values)) if self.reverse else values
+
+    def part(self, name: str, start: int, stop: int) -> np.ndarray:
+        dataset = self.dataset(name)
+        return np.ascontiguousarray(np.transpose(dataset[..., start:stop])) if self.reverse else dataset[start:stop]
+
+    def dtype(self, name: str) -> np.dtype:
+        return self.dataset(name).dtype
+
+    def attributes(self, name: str = "") -> dict[str, Any]:
+        return plain_attributes(member(self.file, name, self.path) if name else self.file)
+
+    def dataset(self, name: str) -> h5py.Dataset:
+        """The array as it lies in the file; checked when it is first asked for."""
+        if name not in self._checked:
+            self._checked[name] = check_storage(member(self.file, name, self.path), name, self.path)
+        return self._checked[name]
 
     def _order(self, shape: tuple[int, ...]) -> tuple[int, ...]:
         return shape[::-1] if self.reverse else shape
@@ -77,6 +116,7 @@ class NpzArrays(Arrays):
     format = "npz"
 
     def __init__(self, path: Path):
+        super().__init__()
         self.path = path
 
     def shapes(self) -> dict[str, tuple[int, ...]]:
@@ -106,31 +146,37 @@ class NpzArrays(Arrays):
 
 
 class MatArrays(Arrays):
-    """The variables of a MATLAB file older than v7.3."""
+    """The variables of a MATLAB file of version 5 to 7."""
 
     format = "matlab v5"
 
     def __init__(self, path: Path):
-        import scipy.io
-
-        self.io, self.path = scipy.io, path
+        super().__init__()
+        self.path = path
+        self.order, self.variables = _mat5.variables(path)
 
     def shapes(self) -> dict[str, tuple[int, ...]]:
-        return {name: tuple(shape) for name, shape, _ in self.io.whosmat(self.path)}
+        return {name: variable.shape for name, variable in self.variables.items()}
 
     def read(self, name: str) -> np.ndarray:
-        declared = 8 * math.prod(self.shapes()[name])
-        on_disk = self.path.stat().st_size
-        if declared > LARGEST_RATIO * on_disk:
-            raise refuse(
-                self.path,
-                name,
-                f"declares {declared:,} bytes in a file of {on_disk:,}",
-                "the file is damaged or hostile",
-            )
-        values = self.io.loadmat(self.path, variable_names=[name])[name]
-        check_numeric(np.asarray(values).dtype, name, self.path)
-        return np.asarray(values)
+        return _mat5.read(self.path, self.order, name, self.variables[name])
+
+
+def plain_attributes(node: Any) -> dict[str, Any]:
+    """The attributes of a group or dataset that are single numbers, texts or at most `MOST_TEXTS` texts; others are left out."""
+    found: dict[str, Any] = {}
+    attrs: Any = {} if node is None else node.attrs
+    for name in list(attrs)[:MOST_TEXTS]:
+        stored = attrs.get_id(name)
+        kind, size = stored.dtype.kind, math.prod(stored.shape or ())
+        if kind in "fiub" and size == 1:
+            found[name] = np.asarray(attrs[name]).reshape(()).item()
+        elif kind in "SO" and size <= MOST_TEXTS:
+            value = attrs[name]
+            texts = [t.decode(errors="replace") if isinstance(t, bytes) else t for t in np.ravel(value)]
+            if all(isinstance(t, str) for t in texts):
+                found[name] = [str(t) for t in texts] if np.ndim(value) else str(texts[0])
+    return found
 
 
 def walk(file: h5py.File) -> Iterator[tuple[str, Any]]:

@@ -17,7 +17,7 @@ from typing import Any
 import h5py
 import numpy as np
 
-from pdesurr.checks import DatasetError
+from pdesurr.checks import DatasetError, UsageError
 
 MIB = 2**20
 LONGEST_MESSAGE = 600
@@ -44,12 +44,25 @@ def refuse(path: Any, what: str, wrong: str, fix: str = "") -> DatasetError:
     return DatasetError(one_line(": ".join(parts) + (f"; {fix}" if fix else "")))
 
 
+class CallError(UsageError):
+    """A wrong argument that showed only when the file was open: it passes a `boundary`."""
+
+
+@contextmanager
+def about_the_call() -> Iterator[None]:
+    """Inside a `boundary`: a `UsageError` is about the caller's arguments, not about the file."""
+    try:
+        yield
+    except UsageError as error:
+        raise CallError(str(error)) from error
+
+
 @contextmanager
 def boundary(path: Any) -> Iterator[None]:
     """Turn whatever goes wrong inside into one `DatasetError` that names the file."""
     try:
         yield
-    except (DatasetError, Warning):  # a warning made an error is about the caller's choice, not the file
+    except (DatasetError, CallError, Warning):  # a warning made an error is about the caller's choice, not the file
         raise
     except MemoryError as error:
         raise refuse(path, "", "its values do not fit into memory", "read fewer samples with limit=") from error

@@ -1,5 +1,6 @@
 """Arrays that somebody else made, brought into a data file so that everything else works on them."""
 
+import dataclasses
 import os
 import re
 import warnings
@@ -11,12 +12,14 @@ import numpy as np
 
 from pdesurr.checks import require
 from pdesurr.data._arrays import Arrays, closest, open_arrays
-from pdesurr.data._guard import refuse
-from pdesurr.data.schema import AXES, IMPORTED, DatasetInfo, Field
+from pdesurr.data._guard import about_the_call, refuse
+from pdesurr.data.formats import KNOWN, recognise
+from pdesurr.data.formats._layout import Layout, Values, channel_of, real, stored_dtype
+from pdesurr.data.formats.axes import Axis, Domain, Wishes, build_grid
+from pdesurr.data.schema import IMPORTED, DatasetInfo, Field
 from pdesurr.data.store import write_dataset
-from pdesurr.fields import Grid
 
-Domain = Sequence[float | int] | Sequence[Sequence[float | int]]
+Names = str | Sequence[str] | None
 
 
 class AssumptionWarning(UserWarning):
@@ -27,8 +30,8 @@ def import_arrays(
     file: str | os.PathLike,
     out: str | os.PathLike,
     *,
-    input: str | Sequence[str],
-    output: str | Sequence[str],
+    input: Names = None,
+    output: Names = None,
     domain: Domain | None = None,
     axes: str | Sequence[str] | None = None,
     names: Mapping[str, str] | None = None,
@@ -41,116 +44,143 @@ def import_arrays(
     notes: str = "",
     overwrite: bool = False,
 ) -> DatasetInfo:
-    """Write the arrays `input` and `output` of an HDF5, `.npz` or `.mat` file as a data file `out`; returns its
-    description.
+    """Write what an HDF5, `.npz` or `.mat` file holds as a data file `out`; returns its description.
 
-    Arrays are `(n, *grid)`, with one more axis for channels if `channel_axis` says where (-1 or 1). Every channel
-    becomes a scalar field without time. Integers and booleans become float32; float64 stays float64. `group` stands
-    before every array's name. `domain`: (lower, upper) for all axes, or one pair per axis. `axes`: "periodic", "closed"
-    (nodes on both walls), "left" (a node on the lower wall only), "cells" (cell centres), "chebyshev" (Gauss-Lobatto nodes),
-    "sine" (interior nodes) or "cosine" (cell centres), for all axes or one per axis. Where these two are left out,
-    "closed" on (0, 1) is assumed and an `AssumptionWarning` says so. `names`: array name to field name; `units`: field,
-    axis or parameter name to unit. `limit`: the first samples only.
+    A file of a known layout (PDEBench, The Well, the FNO's `.mat` files: see `pdesurr.data.formats`) needs no more: fields,
+    grid, times and parameters are the layout's, and the map is from the fields without time and the first frame to the last
+    frame. `input` and `output` may choose other channels, each `field` or `field@index` with an index into the times
+    (negative from the end); `axes`, `domain`, `units`, `name` and `notes` come before what the layout says.
+
+    Where both `input` and `output` are given, without any `@`, they name arrays `(n, *grid)` of any file instead, with one
+    more axis for channels if `channel_axis` says where (-1 or 1). Every channel becomes a scalar field without time.
+    `group` stands before every array's name. `names`: array name to field name. Where `domain` and `axes` are left out,
+    "closed" on (0, 1) is assumed.
+
+    Integers and booleans become float32; float64 stays float64. `domain`: (lower, upper) for all axes, or one pair per
+    axis. `axes`: "periodic", "closed" (nodes on both walls), "left" (a node on the lower wall only), "cells" (cell centres),
+    "chebyshev" (Gauss-Lobatto nodes), "sine" (interior nodes) or "cosine" (cell centres), for all axes or one per axis. `units`: field, axis or parameter name to unit. `limit`: the first samples only.
+    HDF5 is read and written a few samples at a time; `.npz` and MATLAB v5 arrays are held whole. What was assumed because
+    the file does not say it is told by an `AssumptionWarning`.
 
     Raises `DatasetError`, one line, for a file or an array that cannot be used; `UsageError` for a wrong argument.
 
+        import_arrays("1D_Burgers_Sols_Nu0.01.hdf5", "burgers.h5", input="u@0", output="u@-1")
         import_arrays("darcy.h5", "darcy16.h5", input="coefficient", output="solution", group="train_16", axes="left")
     """
-    wanted = [[input] if isinstance(input, str) else list(input), [output] if isinstance(output, str) else list(output)]
-    require(all(wanted), "input and output", "at least one array name each", wanted)
-    fields: dict[str, np.ndarray] = {}
-    maps = []
+    wanted, wishes = (_listed("input", input), _listed("output", output)), Wishes(axes, domain)
+    require(limit is None or limit >= 1, "limit", "an integer >= 1 or None", limit)
     with open_arrays(file) as source:
-        for arrays in wanted:
-            channels = {}
-            for array in arrays:
-                channels |= _channels(source, file, array, group, channel_axis, limit, dict(names or {}))
-            maps.append(tuple((field, None) for field in channels))
-            fields |= channels
-    shape = _common_shape(fields, file)
-    info = DatasetInfo(
-        name=name or Path(file).stem,
-        pde=IMPORTED,
-        grid=_grid(shape[1:], domain, axes, axis_names, file),
-        fields=tuple(Field(field, (units or {}).get(field, "1")) for field in fields),
-        input=maps[0],
-        output=maps[1],
-        units={key: unit for key, unit in (units or {}).items() if key not in fields},
-        dtype="float64" if any(v.dtype == np.float64 for v in fields.values()) else "float32",
-        notes=notes or f"imported from {Path(file).name}: {', '.join(map(str, wanted[0] + wanted[1]))}",
-    )
-    return write_dataset(out, info, fields, overwrite=overwrite)
+        if wanted[0] and wanted[1] and not any("@" in text for text in (*wanted[0], *wanted[1])):
+            layout = _named(source, file, wanted, wishes, group, channel_axis, dict(names or {}), axis_names)
+        else:
+            with about_the_call():
+                rest = {"names": names, "axis_names": axis_names, "group": group, "channel_axis": channel_axis}
+                for option, value in rest.items():
+                    require(value is None, option, "None unless input and output name arrays", value)
+            layout = _recognised(source, file, wanted, wishes)
+        for assumed in layout.assumed:
+            warnings.warn(f"{file}: {assumed}", AssumptionWarning, stacklevel=2)
+        info = _with_units(layout.info, units or {})
+        info = dataclasses.replace(info, name=name or info.name, notes=notes or info.notes)
+        return write_dataset(out, info, layout.blocks(limit), overwrite=overwrite)
 
 
-def _channels(
+def _listed(what: str, names: Names) -> list[str]:
+    listed = [] if names is None else [names] if isinstance(names, str) else list(names)
+    require(names is None or bool(listed), what, "at least one name", names)
+    return listed
+
+
+def _with_units(info: DatasetInfo, units: Mapping[str, str]) -> DatasetInfo:
+    fields = tuple(dataclasses.replace(field, unit=units.get(field.name, field.unit)) for field in info.fields)
+    others = {name: unit for name, unit in units.items() if name not in {field.name for field in fields}}
+    return dataclasses.replace(info, fields=fields, units={**info.units, **others})
+
+
+def _recognised(source: Arrays, file: Any, wanted: tuple[list[str], list[str]], wishes: Wishes) -> Layout:
+    """The file as its layout has it, with the channels that the caller chose."""
+    layout = recognise(source, file, wishes)
+    if layout is None:
+        there = ", ".join(list(source.shapes())[:20]) or "none"
+        wrong = f"is of no known layout ({KNOWN}); its arrays are {there}"
+        raise refuse(file, "", wrong, "say which are the map's: --input NAME --output NAME (input= and output=)")
+    info = layout.info
+    with about_the_call():
+        chosen = [tuple(channel_of(text, info) for text in texts) for texts in wanted]
+        info = dataclasses.replace(info, input=chosen[0] or info.input, output=chosen[1] or info.output)
+    return dataclasses.replace(layout, info=info)
+
+
+def _named(
     source: Arrays,
     file: Any,
-    array: str,
+    wanted: tuple[list[str], list[str]],
+    wishes: Wishes,
     group: str | None,
     channel_axis: int | None,
-    limit: int | None,
     names: dict[str, str],
-) -> dict[str, np.ndarray]:
-    """The scalar fields that one array makes, by field name."""
-    full = f"{group.strip('/')}/{array}" if group else array.strip("/")
+    axis_names: Sequence[str] | None,
+) -> Layout:
+    """Arrays by name, every channel a field without time."""
+    homes: dict[str, tuple[str, int | None]] = {}
+    shapes: dict[str, tuple[int, ...]] = {}
+    maps = []
+    for arrays in wanted:
+        channels = {}
+        for array in arrays:
+            full = f"{group.strip('/')}/{array}" if group else array.strip("/")
+            shape, count = _shape(source, file, full, channel_axis)
+            field = names.get(array) or re.sub(r"[^A-Za-z0-9_.-]", "_", full.split("/")[-1])
+            parts = [None] if channel_axis is None else range(count)
+            channels |= {field if count == 1 else f"{field}_{i}": (full, i) for i in parts}
+            shapes |= dict.fromkeys(channels, shape)
+        maps.append(tuple((field, None) for field in channels))
+        homes |= channels
+    shape = _common_shape(shapes, file)
+    axes = [Axis(f"x{i}", n, "closed") for i, n in enumerate(shape[1:])]
+    with about_the_call():
+        grid = build_grid(axes, wishes, file)
+        grid = type(grid)(grid.bases, axis_names)
+    info = DatasetInfo(
+        name=Path(file).stem,
+        pde=IMPORTED,
+        grid=grid,
+        fields=tuple(Field(field) for field in homes),
+        input=maps[0],
+        output=maps[1],
+        dtype=stored_dtype([source.dtype(full) for full, _ in homes.values()]),
+        notes=f"imported from {Path(file).name}: {', '.join(map(str, wanted[0] + wanted[1]))}",
+    )
+
+    def read(start: int, stop: int) -> Values:
+        blocks = {full: real(source.part(full, start, stop), full, file) for full, _ in homes.values()}
+        return {
+            field: blocks[full] if i is None else np.moveaxis(blocks[full], channel_axis, -1)[..., i]  # pyright: ignore
+            for field, (full, i) in homes.items()
+        }
+
+    missing = [*(["axes"] if wishes.axes is None else []), *(["domain"] if wishes.domain is None else [])]
+    given = f"assuming axes='{wishes.axes or 'closed'}' on {wishes.domain if wishes.domain is not None else (0, 1)}"
+    assumed = (f"{' and '.join(missing)} not given: {given}",) if missing else ()
+    return Layout("named arrays", info, shape[0], read, assumed)
+
+
+def _shape(source: Arrays, file: Any, full: str, channel_axis: int | None) -> tuple[tuple[int, ...], int]:
+    """The shape `(n, *grid)` of an array, and how many channels it has beside."""
     there = source.shapes()
     if full not in there:
         raise refuse(file, full, "no such array", closest(full, there))
-    values = _real(source.read(full), full, file)[:limit]
-    field = names.get(array) or re.sub(r"[^A-Za-z0-9_.-]", "_", full.split("/")[-1])
-    if channel_axis is None:
-        channels = {field: values}
-    else:
-        values = np.moveaxis(values, channel_axis, -1)
-        count = values.shape[-1]
-        channels = {field if count == 1 else f"{field}_{i}": values[..., i] for i in range(count)}
-    least = 2 if channel_axis is None else 3
-    if values.ndim < least:
+    source.dtype(full)  # refuses what holds no real numbers
+    shape, least = list(there[full]), 2 if channel_axis is None else 3
+    if len(shape) < least:
         wanted = "(n, *grid)" if channel_axis is None else "(n, *grid) and a channel axis"
-        raise refuse(file, full, f"has shape {values.shape}, wanted is {wanted}", "add a sample axis in front")
-    return channels
+        raise refuse(file, full, f"has shape {tuple(shape)}, wanted is {wanted}", "add a sample axis in front")
+    count = 1 if channel_axis is None else shape.pop(channel_axis)
+    return tuple(shape), count
 
 
-def _real(values: np.ndarray, name: str, file: Any) -> np.ndarray:
-    """float32 or float64; integers and masks only if float32 holds them exactly."""
-    if values.dtype in (np.float32, np.float64):
-        return values.astype(values.dtype.newbyteorder("="))
-    real = values.astype(np.float32)
-    if values.dtype.kind in "iu" and not np.array_equal(real.astype(np.float64), values.astype(np.float64)):
-        raise refuse(
-            file, name, f"holds {values.dtype} numbers that float32 cannot hold", "convert the array to float64 first"
-        )
-    return real
-
-
-def _common_shape(fields: dict[str, np.ndarray], file: Any) -> tuple[int, ...]:
-    shapes = {field: values.shape for field, values in fields.items()}
+def _common_shape(shapes: dict[str, tuple[int, ...]], file: Any) -> tuple[int, ...]:
     if len(set(shapes.values())) != 1:
-        wrong = f"shapes differ: {shapes}"
-        raise refuse(
-            file,
-            ", ".join(fields),
-            wrong,
-            "input and output need the same samples and grid; use channel_axis= for channels",
-        )
+        fix = "input and output need the same samples and grid; use channel_axis= for channels"
+        raise refuse(file, ", ".join(shapes), f"shapes differ: {shapes}", fix)
     return next(iter(shapes.values()))
-
-
-def _grid(
-    shape: tuple[int, ...], domain: Domain | None, axes: Any, axis_names: Sequence[str] | None, file: Any
-) -> Grid:
-    """The grid that the arguments describe, or the assumed one, said."""
-    if axes is None or domain is None:
-        missing = " and ".join([*(["axes"] if axes is None else []), *(["domain"] if domain is None else [])])
-        text = f"{file}: {missing} not given: assuming axes='{axes or 'closed'}' on {domain or (0, 1)}"
-        warnings.warn(text, AssumptionWarning, stacklevel=3)
-    axes, domain = axes or "closed", domain if domain is not None else (0.0, 1.0)
-    kinds = [axes] * len(shape) if isinstance(axes, str) else list(axes)
-    require(len(kinds) == len(shape), "axes", f"one kind for all or {len(shape)}", axes)
-    for kind in kinds:
-        require(kind in AXES, "axes", f"one of {tuple(AXES)}", kind)
-    box = np.asarray(domain, np.float64)
-    box = np.tile(box, (len(shape), 1)) if box.ndim == 1 else box
-    require(box.shape == (len(shape), 2), "domain", f"(lower, upper), or {len(shape)} such pairs", domain)
-    bases = [AXES[kind](n, float(low), float(high)) for kind, n, (low, high) in zip(kinds, shape, box, strict=True)]
-    return Grid(bases, axis_names)

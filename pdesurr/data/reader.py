@@ -3,7 +3,7 @@
 import dataclasses
 import os
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import h5py
@@ -92,6 +92,25 @@ def read_field(path: str | os.PathLike, name: str, *, dtype: Any = None, limit: 
 
         _read_field(file, path, info, name, hashes, {name: [keep]}, info.n or 0)
     return out
+
+
+def read_verified(path: str | os.PathLike) -> tuple[DatasetInfo, Iterator[dict[str, np.ndarray]]]:
+    """The description, and all fields and numbers per sample as stored, a few samples at a time.
+
+    Every value is read and compared with its hash before this returns, so reading takes two passes and no more memory than one
+    block. Raises `DatasetError`.
+    """
+    dataset_hash(path)
+    return read_info(path), _records(path)
+
+
+def _records(path: Any) -> Iterator[dict[str, np.ndarray]]:
+    with open_hdf5(path, scan=False) as file:
+        info = _described(file, path)[0]
+        names = {f.name: f"t{f.order}_fields/{f.name}" for f in info.fields} | {name: f"scalars/{name}" for name in info.scalars}
+        record = sum(int(np.prod(info.record_shape(f))) for f in info.fields) * np.dtype(info.dtype).itemsize
+        for start, stop in blocks(info.n or 0, record):
+            yield {name: member(file, place, path)[start:stop] for name, place in names.items()}
 
 
 def coarser(grid: Grid, stride: int, path: Any) -> Grid:

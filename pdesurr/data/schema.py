@@ -5,6 +5,7 @@ from a closed table of axis kinds, never from a name that a file gives.
 """
 
 import dataclasses
+import itertools
 import json
 import math
 import re
@@ -131,6 +132,13 @@ class DatasetInfo:
     def channels(self, mapping: tuple[Channel, ...]) -> int:
         """How many channels a mapping makes: one per scalar, d per vector, d^2 per tensor."""
         return sum(self.grid.ndim ** self.field(name).order for name, _ in mapping)
+
+    def components(self, mapping: tuple[Channel, ...]) -> list[tuple[str, Channel]]:
+        """A name and the mapping's entry for each channel that it makes: `u` of a scalar, `v_0` of a vector, `s_01` of a
+        tensor."""
+        indices = {name: itertools.product(range(self.grid.ndim), repeat=self.field(name).order) for name, _ in mapping}
+        parts = {name: ["".join(map(str, index)) for index in found] for name, found in indices.items()}
+        return [(f"{entry[0]}_{part}" if part else entry[0], entry) for entry in mapping for part in parts[entry[0]]]
 
 
 def check_name(what: str, name: Any) -> None:

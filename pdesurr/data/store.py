@@ -142,10 +142,10 @@ class DatasetWriter:
             scalars = {name: np.concatenate(parts) for name, parts in self._scalars.items()}
             self.info = write_frame(self._file, self.info, self._n, scalars, hashes)
             self._file.close()
-            _flush_to_disk(self._temporary)
+            flush_to_disk(self._temporary)
             self._refuse_existing()
             os.replace(self._temporary, self.path)
-            _flush_to_disk(self.path.parent)
+            flush_to_disk(self.path.parent)
 
     def _discard(self) -> None:
         """Close what is open and remove the temporary file; nothing here may hide the error that led to it."""
@@ -169,7 +169,7 @@ class DatasetWriter:
             raise refuse(self.path, "", wrong, "free disk space or choose another folder") from error
 
 
-def _flush_to_disk(path: Path) -> None:
+def flush_to_disk(path: Path) -> None:
     """fsync a file or a folder; a system that cannot fsync a folder is left to its own promises."""
     try:
         handle = os.open(path, os.O_RDONLY)

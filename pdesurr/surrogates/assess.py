@@ -45,8 +45,8 @@ def make_surrogate(result: FitResult, train: Dataset, training: TrainConfig, pat
 
 def _channels(info: Any, mapping: Any, values: np.ndarray) -> tuple[Channel, ...]:
     return tuple(
-        Channel(name, None if t is None else info.times[t], info.field(name).unit, float(values[..., i].min()), float(values[..., i].max()))
-        for i, (name, t) in enumerate(mapping)
+        Channel(part, None if t is None else info.times[t], info.field(name).unit, float(values[..., i].min()), float(values[..., i].max()))
+        for i, (part, (name, t)) in enumerate(info.components(mapping))
     )
 
 
@@ -76,7 +76,8 @@ def check_same_map(spec: Spec, info: DatasetInfo) -> None:
     equation or its parameters are."""
     for what, ours, theirs in (("input", spec.input, info.input), ("output", spec.output, info.output)):
         names = [c.name for c in ours]
-        require(len(names) == len(theirs), "data", f"the surrogate's {what} channels, {', '.join(names)}", [name for name, _ in theirs])
+        parts = [part for part, _ in info.components(theirs)]
+        require(len(names) == len(parts), "data", f"the surrogate's {what} channels, {', '.join(names)}", parts)
     boxes = [[(type(b).__name__, round(b.lower, 9), round(b.upper, 9)) for b in g.bases] for g in (spec.grid, info.grid)]
     require(boxes[0] == boxes[1], "data", f"the surrogate's axes and box, {boxes[0]}", boxes[1], "it was trained for another domain")
     if spec.pde != info.pde:
