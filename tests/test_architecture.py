@@ -24,6 +24,7 @@ LEVELS = [
     ["uq", "optimise"],
     ["report"],
     ["workflow"],
+    ["commands_data"],
     ["commands"],
     ["cli"],
 ]

@@ -52,6 +52,21 @@ def alternate(runs: dict[Any, Callable[[], Any]], rounds: int) -> dict[Any, floa
     return {name: median(values) for name, values in times.items()}
 
 
+def in_precision(function: Callable, argument: Any, precision: str) -> Callable[[], Any]:
+    """A call without arguments that converts its argument and runs in that precision, whatever the caller's."""
+    import jax
+
+    with jax.enable_x64(precision == "float64"):
+        given = jax.numpy.asarray(argument, precision)
+
+    def run() -> Any:
+        with jax.enable_x64(precision == "float64"):
+            return jax.block_until_ready(function(given))
+
+    run()
+    return run
+
+
 def wait(result: Any) -> None:
     """Block until asynchronous results are there."""
     if "jax" in sys.modules:

@@ -55,7 +55,7 @@ def measure(inputs: np.ndarray, truth: np.ndarray, rounds: int) -> list[dict]:
         with jax.enable_x64(precision == "float64"):
             for name, function in solvers().items():
                 if function is not None and (precision == "float64" or name != OURS):
-                    run = in_precision(jax.jit(function), jnp.asarray(inputs, precision), precision)
+                    run = harness.in_precision(jax.jit(function), inputs, precision)
                     runs[name, precision], errors[name, precision] = run, relative(np.asarray(run(), np.float64), truth).mean()
     seconds = harness.alternate(runs, rounds)
     ours = seconds[OURS, "float64"] / SAMPLES
@@ -71,16 +71,6 @@ def measure(inputs: np.ndarray, truth: np.ndarray, rounds: int) -> list[dict]:
         for precision in ("float64", "float32")
         for peer in list(solvers())[1:]
     ]
-
-
-def in_precision(function: Callable, a: jax.Array, precision: str) -> Callable:
-    """A call without arguments that runs in that precision, whatever the caller's."""
-
-    def run() -> jax.Array:
-        with jax.enable_x64(precision == "float64"):
-            return jax.block_until_ready(function(a))
-
-    return run
 
 
 def self_consistency(inputs: np.ndarray, rounds: int) -> list[dict]:

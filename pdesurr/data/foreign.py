@@ -58,7 +58,8 @@ def import_arrays(
 
     Integers and booleans become float32; float64 stays float64. `domain`: (lower, upper) for all axes, or one pair per
     axis. `axes`: "periodic", "closed" (nodes on both walls), "left" (a node on the lower wall only), "cells" (cell centres),
-    "chebyshev" (Gauss-Lobatto nodes), "sine" (interior nodes) or "cosine" (cell centres), for all axes or one per axis. `units`: field, axis or parameter name to unit. `limit`: the first samples only.
+    "chebyshev" (Gauss-Lobatto nodes), "sine" (interior nodes) or "cosine" (cell centres), for all axes or one per axis. `units`:
+    field, axis or parameter name to unit. `limit`: the first samples only.
     HDF5 is read and written a few samples at a time; `.npz` and MATLAB v5 arrays are held whole. What was assumed because
     the file does not say it is told by an `AssumptionWarning`.
 

@@ -203,7 +203,8 @@ def _certify(pde: AbstractPDE, grid: Grid, seed: int, numbers: np.ndarray, store
         if len(left) == 0:
             break
     if len(left):
-        raise DivergedError(f"{type(pde).__name__}({pde.parameters}): samples {numbers[left].tolist()} could not be certified; take more nodes")
+        raise DivergedError(f"{type(pde).__name__}({pde.parameters}): samples {numbers[left].tolist()} could not be certified; "
+                            "take more nodes")
     method = f"worst relative L2 of {count} stored samples against solutions on a finer discretisation"
     return {"method": method, "figure": worst}
 

@@ -14,7 +14,8 @@ from pdesurr.fields.trigonometric import CosineBasis, SineBasis
 from pdesurr.fields.uniform import UniformBasis
 
 __all__ = [
-    "AbstractBasis", "AbstractField", "AbstractRandomField", "AbstractSpectralBasis", "AbstractTrigonometricBasis", "AutodiffField", "ChebyshevBasis",
-    "CosineBasis", "FourierBasis", "GaussianRandomField", "Grid", "PeriodicProcess", "SineBasis", "SpectralField", "StencilField", "UniformBasis", "d",
-    "dealias_mask", "finite_difference_weights", "known", "laplacian", "lognormal", "manufactured", "threshold",
+    "AbstractBasis", "AbstractField", "AbstractRandomField", "AbstractSpectralBasis", "AbstractTrigonometricBasis",
+    "AutodiffField", "ChebyshevBasis", "CosineBasis", "FourierBasis", "GaussianRandomField", "Grid", "PeriodicProcess",
+    "SineBasis", "SpectralField", "StencilField", "UniformBasis", "d", "dealias_mask", "finite_difference_weights", "known",
+    "laplacian", "lognormal", "manufactured", "threshold",
 ]

@@ -16,6 +16,7 @@ from pdesurr.pdes.navier_stokes import NavierStokes
 from pdesurr.pdes.reaction_diffusion import ReactionDiffusion
 
 __all__ = [
-    "AbstractEvolution", "AbstractPDE", "AbstractPeriodicEvolution", "Advection", "AllenCahn", "Burgers", "Burgers2D", "Darcy", "GrayScott",
-    "Heat", "KortewegDeVries", "KuramotoSivashinsky", "LogNormal", "NavierStokes", "PiecewiseConstant", "ReactionDiffusion", "Setting", "Trigonometric",
+    "AbstractEvolution", "AbstractPDE", "AbstractPeriodicEvolution", "Advection", "AllenCahn", "Burgers", "Burgers2D", "Darcy",
+    "GrayScott", "Heat", "KortewegDeVries", "KuramotoSivashinsky", "LogNormal", "NavierStokes", "PiecewiseConstant",
+    "ReactionDiffusion", "Setting", "Trigonometric",
 ]

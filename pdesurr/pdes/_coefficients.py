@@ -49,8 +49,8 @@ class AbstractGaussianCoefficient(AbstractCoefficient):
 class PiecewiseConstant(AbstractGaussianCoefficient):
     """`high` where the Gaussian field is >= 0, `low` elsewhere.
 
-    3 and 12 are those of Li et al., ICLR 2021, and Kovachki et al., JMLR 24(89), section 6.3; the authors' released script has 4 and 12; the
-    "rough" set of MgNO (He et al., ICLR 2024) 2 and 12 with tau = 5.
+    3 and 12 are those of Li et al., ICLR 2021, and Kovachki et al., JMLR 24(89), section 6.3; the authors' released script has 4 and
+    12; the "rough" set of MgNO (He et al., ICLR 2024) 2 and 12 with tau = 5.
     """
 
     low: float = eqx.field(static=True, default=3.0)

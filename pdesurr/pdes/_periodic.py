@@ -23,7 +23,8 @@ ROUTES = {"etdrk4": 1, "etdrk4, quarter steps": 4}
 class AbstractPeriodicEvolution(AbstractEvolution):
     """u_t = linear(u) + nonlinear(u) on a periodic box; states are recorded at `intervals` equal intervals up to `horizon`.
 
-    A data file's samples are solved on `refinement` times as many nodes an axis as it stores. The map to learn takes the first `history` records to the later ones, or to the last one if `history` is 1. A subclass gives
+    A data file's samples are solved on `refinement` times as many nodes an axis as it stores. The map to learn takes the first
+    `history` records to the later ones, or to the last one if `history` is 1. A subclass gives
     the equation's text, `lengths`, `sample`, and how large a time step may be: `largest_step` where only accuracy limits it, and
     `fastest`, a bound on the velocity at which solutions from the prior carry anything, which limits it by `stable_step`. A
     sample found to move faster than its steps allow, or to leave the finite numbers, counts as not solved.

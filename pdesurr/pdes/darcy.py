@@ -109,7 +109,8 @@ class Darcy(AbstractPDE):
             require(bool(jnp.all(jnp.isfinite(a))) and least > 0, "a", "a finite coefficient > 0 everywhere", least)
         u, residual = self._solved(a[..., 0], grid, iterations or ITERATIONS[a.dtype.name], preconditioner)
         if not traced and iterations is None and preconditioner == "multigrid" and not bool(residual <= RESIDUAL[a.dtype.name]):
-            raise DivergedError(f"Darcy: the residual is {float(residual):.1e} after {ITERATIONS[a.dtype.name]} iterations; give more iterations")
+            count = ITERATIONS[a.dtype.name]
+            raise DivergedError(f"Darcy: the residual is {float(residual):.1e} after {count} iterations; give more iterations")
         return u[..., None]
 
     def energy(self, u: Float[Array, "n m 1"], a: Float[Array, "n m 1"], grid: Grid) -> Float[Array, ""]:

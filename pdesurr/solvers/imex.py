@@ -45,13 +45,17 @@ def imex(equation: Semilinear, dt: float, order: int = 3) -> Step:
         z = _scaled(equation.symbol, dt, u)
         slopes, stages = [equation.nonlinear(u)], [u]
         for a, b in zip(explicit, implicit, strict=True):
-            v = u + dt * sum(c * s for c, s in zip(a, slopes, strict=True) if c) + z * sum(c * w for c, w in zip(b[:-1], stages, strict=True) if c)
+            v = u + dt * _weighted(a, slopes) + z * _weighted(b[:-1], stages)
             stages.append(v / (1 - b[-1] * z))
             if len(slopes) < len(explicit):
                 slopes.append(equation.nonlinear(stages[-1]))
         return stages[-1]
 
     return step
+
+
+def _weighted(weights: tuple[float, ...], values: list[jax.Array]) -> jax.Array | float:
+    return sum(w * v for w, v in zip(weights, values, strict=True) if w)
 
 
 def crank_nicolson_euler(equation: Semilinear, dt: float) -> Step:
