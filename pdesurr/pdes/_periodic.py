@@ -110,6 +110,7 @@ class AbstractPeriodicEvolution(AbstractEvolution):
             raise DivergedError(f"{type(self).__name__} left the finite numbers on {grid.shape} nodes; give a smaller dt")
         return u[0] if times is None else u
 
+    @eqx.filter_jit
     def evolve(self, a: Float[Array, "*grid c"], grid: Grid, times: tuple[float, ...], dt: float) -> Float[Array, "time *grid c"]:
         """u at increasing `times` by equal steps of at most `dt` between any two of them."""
         u_hat, now, states = self._coefficients(a, grid), 0.0, []

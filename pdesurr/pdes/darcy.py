@@ -123,6 +123,7 @@ class Darcy(AbstractPDE):
         faces, inner = _faces(a, grid)
         return diffusion(faces), inner
 
+    @eqx.filter_jit
     def _solved(self, a: Float[Array, "n m"], grid: Grid, iterations: int, preconditioner: Preconditioner) -> tuple[Array, Array]:
         """u with its walls, and the relative residual."""
         faces, inner = _faces(a, grid)

@@ -136,9 +136,8 @@ def _pair_sums(v: Array, axis: int) -> Array:
 
 
 def _v_cycle(levels: list[Faces], f: Array, dampings: tuple[float, ...]) -> Array:
-    faces = levels[0]
-    apply = diffusion(faces)
-    scale = 1 / _diagonal(faces)
+    apply, diagonal = _stencil(levels[0])
+    scale = 1 / diagonal
 
     def smooth(u: Array, times: int = 1) -> Array:  # a loop: XLA would fuse sweeps and compute each again inside the next
         return lax.scan(lambda v, w: (v + w * (scale * (f - apply(v))), None), u, jnp.asarray(dampings * times, f.dtype))[0]
@@ -153,11 +152,30 @@ def _v_cycle(levels: list[Faces], f: Array, dampings: tuple[float, ...]) -> Arra
     return smooth(u + correction[tuple(slice(n) for n in f.shape)])
 
 
-def _diagonal(faces: Faces) -> Array:
-    total: Any = 0.0
+def _stencil(faces: Faces) -> tuple[Operator, Array]:
+    """The operator of `diffusion` as a diagonal and neighbours, and the diagonal: half the time, since every neighbour is one shift
+    of the flattened unknowns, but differences of large numbers. A preconditioner can do without those digits."""
+    shape = _cells(faces)
+    count, reach = math.prod(shape), math.prod(shape[1:])
+    diagonal: Any = 0.0
+    neighbours: list[tuple[int, Array]] = []
     for axis, face in enumerate(faces):
-        total = total + lax.slice_in_dim(face, 0, -1, axis=axis) + lax.slice_in_dim(face, 1, None, axis=axis)
-    return jnp.where(total > 0, total, 1.0)
+        stride, ends = math.prod(shape[axis + 1 :]), [(0, 0)] * len(shape)
+        below, above = lax.slice_in_dim(face, 0, -1, axis=axis), lax.slice_in_dim(face, 1, None, axis=axis)
+        diagonal = diagonal + below + above
+        inner = lax.slice_in_dim(face, 1, -1, axis=axis)
+        for shift, end in ((-stride, (1, 0)), (stride, (0, 1))):
+            ends[axis] = end
+            neighbours.append((shift, jnp.pad(inner, ends).ravel()))
+    flat = diagonal.ravel()
+
+    def apply(u: Array) -> Array:
+        padded, out = jnp.pad(u.ravel(), reach), flat * u.ravel()
+        for shift, coefficient in neighbours:
+            out = out - coefficient * lax.slice_in_dim(padded, reach + shift, reach + shift + count)
+        return out.reshape(shape)
+
+    return apply, diagonal
 
 
 # Direct solution in two dimensions, whatever the signs of the coefficients.
@@ -172,7 +190,7 @@ def block_tridiagonal(faces: Faces, b: Float[Array, "n m"]) -> Float[Array, "n m
     def eliminate(carry: Any, row: Any) -> tuple[Any, Any]:
         inverse, y = carry
         main, side, coupling, right = row
-        block = jnp.diag(main) - jnp.diag(side, 1) - jnp.diag(side, -1) - coupling[:, None] * inverse * coupling
+        block = jnp.diag(main) - jnp.diag(side, 1) - jnp.diag(side, -1) - coupling[:, None] * inverse * coupling[None, :]
         inverse = jnp.linalg.inv(block)
         y = inverse @ (right + coupling * y)
         return (inverse, y), (inverse, y)

@@ -54,8 +54,8 @@ def imex(equation: Semilinear, dt: float, order: int = 3) -> Step:
     return step
 
 
-def _weighted(weights: tuple[float, ...], values: list[jax.Array]) -> jax.Array | float:
-    return sum(w * v for w, v in zip(weights, values, strict=True) if w)
+def _weighted(weights: tuple[float, ...], values: list[jax.Array]) -> jax.Array:
+    return sum((w * v for w, v in zip(weights, values, strict=True) if w), jnp.zeros_like(values[0]))
 
 
 def crank_nicolson_euler(equation: Semilinear, dt: float) -> Step:
