@@ -7,6 +7,7 @@ where a file is out of date.
 """
 
 import json
+import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -106,8 +107,38 @@ def darcy_import() -> str:
 BLOCKS: dict[str, Callable[[], str]] = {
     "runs": runs,
     "darcy_import": darcy_import,
-    **{name: (lambda name=name: benchmark(name)) for name in ("burgers_generation", "fno_step", "ensemble", "spectral_forms")},
+    **{name: (lambda name=name: benchmark(name)) for name in ("burgers_generation", "solvers", "fno_step", "ensemble", "spectral_forms")},
 }
+
+
+def growth() -> None:
+    """results/solvers_growth.svg: seconds of a solve against nodes, batch and horizon, from the rows called "growth"."""
+    r = load("solvers")
+    if r is None:
+        return
+    import matplotlib
+
+    matplotlib.use("svg")
+    matplotlib.rcParams.update({"svg.hashsalt": "pdesurr", "font.size": 9})
+    import matplotlib.pyplot as plt
+
+    pattern = re.compile(r"growth: (Navier-Stokes|Darcy) (\d+) x \d+(?:, batch (\d+), T = (\d+))?")
+    found = [(m.groups(), x["ours_s"]) for x in r["rows"] if (m := pattern.match(x["work"]))]
+    flow = [(int(n), int(batch), float(t), s) for (kind, n, batch, t), s in found if kind == "Navier-Stokes"]
+    darcy = [(int(n), s) for (kind, n, _, _), s in found if kind == "Darcy"]
+    figure, axes = plt.subplots(1, 3, figsize=(9, 2.8), layout="constrained")
+    series = (
+        (axes[0], "nodes an axis", [("Navier-Stokes, T = 1", [(n, s) for n, b, t, s in flow if b == 1 and t == 1]), ("Darcy", darcy)]),
+        (axes[1], "batch (64 x 64, T = 1)", [("Navier-Stokes", [(b, s) for n, b, t, s in flow if n == 64 and t == 1])]),
+        (axes[2], "horizon (64 x 64)", [("Navier-Stokes", [(t, s) for n, b, t, s in flow if n == 64 and b == 1])]),
+    )
+    for panel, name, lines in series:
+        for label, points in lines:
+            panel.loglog(*zip(*sorted(points), strict=True), "o-", label=label)
+        panel.set_xlabel(name)
+    axes[0].set_ylabel("seconds")
+    axes[0].legend()
+    figure.savefig(HERE / "results" / "solvers_growth.svg", metadata={"Date": None})
 
 
 def render(text: str) -> str:
@@ -122,6 +153,8 @@ def render(text: str) -> str:
 
 def main() -> int:
     stale = []
+    if "--check" not in sys.argv:
+        growth()
     for page in PAGES:
         old = page.read_text()
         new = render(old)

@@ -8,6 +8,7 @@ import sys
 import time
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from jaxtyping import TypeCheckError
@@ -15,7 +16,8 @@ from jaxtyping import TypeCheckError
 from pdesurr._runtime import Stopped
 from pdesurr.checks import DatasetError, UsageError
 from pdesurr.data import generate, open_dataset, read_info
-from pdesurr.pdes import Burgers
+from pdesurr.data.sources import sample_key
+from pdesurr.pdes import AllenCahn, Burgers, Darcy, GrayScott, NavierStokes, PiecewiseConstant
 
 PDE = Burgers()
 
@@ -122,3 +124,50 @@ def test_kill_minus_nine_ten_times(tmp_path, child_env):
     if not out.exists():
         subprocess.run([*arguments, "--out", str(out)], check=True, env=child_env, capture_output=True)
     assert digest(out) == digest(tmp_path / "whole" / "set.h5")
+
+
+def test_samples_that_no_route_solves_are_left_out_and_named(tmp_path):
+    class Picky(AllenCahn):
+        """Right for every other sample only."""
+
+        def record(self, key, grid, route):
+            fields, right = AllenCahn.record(self, key, grid, route)
+            return fields, right & (jax.random.bits(key, dtype=jnp.uint32) % 4 != 0)
+
+    pde = Picky(epsilon=0.01)
+    seen = [int(jax.random.bits(sample_key(0, jnp.asarray(i)), dtype=jnp.uint32)) % 4 != 0 for i in range(32)]
+    assert 16 <= sum(seen) < 32
+    with pytest.warns(UserWarning, match=f"{32 - sum(seen)} of 32 samples are left out"):
+        info = generate(pde, tmp_path / "some.h5", samples=32, resolution=64, seed=0)
+    assert info.n == sum(seen) and f"{seen.index(False)}" in info.notes
+    data = open_dataset(tmp_path / "some.h5")
+    with jax.enable_x64(True):
+        first = pde.sample(sample_key(0, jnp.asarray(seen.index(True))), pde.grid(64))
+    np.testing.assert_allclose(data.inputs[0], first, atol=1e-6)
+
+
+def test_a_grid_too_coarse_for_the_prior_is_refused_before_the_run(tmp_path):
+    with pytest.raises(UsageError, match="resolution: expected nodes enough for the prior"):
+        generate(Burgers(), tmp_path / "coarse.h5", samples=16, resolution=8, seed=0)
+    assert not (tmp_path / "coarse.h5").exists()
+
+
+@pytest.mark.parametrize(("pde", "n"), [
+    (NavierStokes(nu=1e-2, horizon=0.2, intervals=4, history=2, refinement=2), 32),
+    (Darcy(refinement=1), 17),
+    (GrayScott(horizon=20.0, intervals=2, length=0.5), 32),
+], ids=lambda v: type(v).__name__)
+def test_every_kind_of_equation_makes_a_file_whose_error_is_measured(pde, n, tmp_path):
+    info = generate(pde, tmp_path / "set.h5", samples=4, resolution=n, seed=0, chunk=16)
+    data = open_dataset(tmp_path / "set.h5")
+    assert info.n == 4 and info.reference_error is not None and 0 <= info.reference_error["figure"] < 0.05
+    assert data.inputs.shape == (4, *pde.grid(n).shape, len(pde.input)) and data.outputs.shape[-1] == len(pde.output)
+
+
+def test_a_replay_states_the_error_of_the_public_scheme(tmp_path):
+    pde = Darcy(PiecewiseConstant(low=4.0), refinement=3, cells=True)
+    replayed = generate(pde, tmp_path / "replay.h5", samples=4, resolution=15, seed=0, replay=True)
+    ours = generate(pde, tmp_path / "ours.h5", samples=4, resolution=15, seed=0)
+    assert "replayed" in replayed.generator and replayed.reference_error["figure"] > 3 * ours.reference_error["figure"]
+    with pytest.raises(UsageError, match="replay: expected an equation with a published set"):
+        generate(AllenCahn(), tmp_path / "none.h5", samples=4, resolution=64, seed=0, replay=True)

@@ -29,6 +29,7 @@ Precision = Literal["float64", "float32"]
 GROUP = 16  # samples that are solved together; aligned to sample numbers, so that chunks and devices cannot change a bit
 CACHED = 2**18  # nodes of a group solved side by side on a CPU: about what its cache holds; the others follow one by one
 CERTIFIED = 8  # samples whose error is measured by refinement
+TOO_COARSE = 0.25  # relative L2 between an input and the same on twice the nodes
 RIGHT = "_right"  # beside the fields of a part: whether each sample was solved
 
 
@@ -42,7 +43,8 @@ def generate(pde: AbstractPDE, path: Path | str, *, samples: int, resolution: in
     samples. A killed call is resumed by the same call: finished chunks wait in `.<name>.parts` beside the file. `replay` solves by
     the discretisation of a published set, where the equation offers one; the error stated is then that scheme's.
 
-    Raises `UsageError` for settings, `DatasetError` if the file exists (without `overwrite`) or cannot be written,
+    Raises `UsageError` for settings (among them a grid too coarse for
+    the prior), `DatasetError` if the file exists (without `overwrite`) or cannot be written,
     `DivergedError` if the reference solver is right for less than half of the samples, `Stopped` on SIGTERM or Ctrl-C. A sample
     for which no route is right is left out: the file is then shorter, and its notes say which are missing.
     """
@@ -60,6 +62,7 @@ def generate(pde: AbstractPDE, path: Path | str, *, samples: int, resolution: in
     path.parent.mkdir(parents=True, exist_ok=True)
     with jax.enable_x64(precision == "float64"), locked(parts), stop_signals() as asked_to_stop:
         grid = pde.grid(resolution)
+        _check_prior(pde, grid, resolution)
         identity = {"pde": type(pde).__name__, **pde.parameters, "resolution": resolution, "seed": seed, "first": first,
                     "precision": precision, "replay": replay, "version": __version__, "jax": jax.__version__}
         _claim(parts, identity)
@@ -82,6 +85,19 @@ def generate(pde: AbstractPDE, path: Path | str, *, samples: int, resolution: in
                     writer.append({name: v[keep] for name, v in block.items()})
     shutil.rmtree(parts)
     return writer.info
+
+
+def _check_prior(pde: AbstractPDE, grid: Grid, resolution: int) -> None:
+    """Raise `UsageError` if inputs change much where the grid is refined: it would not hold what the prior draws."""
+    fine = next((g for g in (pde.grid(2 * resolution), pde.grid(2 * resolution - 1))
+                 if all(np.allclose(b.nodes[::2], a.nodes) for a, b in zip(grid.bases, g.bases, strict=True))), None)
+    if fine is None:  # nodes that are not among a finer grid's
+        return
+    key = jax.random.key(0)
+    coarse, finer = np.asarray(pde.sample(key, grid)), np.asarray(pde.sample(key, fine))[(slice(None, None, 2),) * grid.ndim]
+    gap = float(np.linalg.norm(coarse - finer) / np.linalg.norm(finer))
+    require(gap <= TOO_COARSE, "resolution", f"nodes enough for the prior (inputs within {TOO_COARSE:.0%} of those on twice as many)",
+            f"{resolution}, where they differ by {gap:.0%}", "take more nodes")
 
 
 class _Solver:

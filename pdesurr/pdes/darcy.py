@@ -127,7 +127,7 @@ class Darcy(AbstractPDE):
     def _solved(self, a: Float[Array, "n m"], grid: Grid, iterations: int, preconditioner: Preconditioner) -> tuple[Array, Array]:
         """u with its walls, and the relative residual."""
         faces, inner = _faces(a, grid)
-        apply, b = diffusion(faces), jnp.full(a[inner].shape, 1.0, a.dtype) * jnp.asarray(self.forcing, a.dtype)
+        apply, b = diffusion(faces), 0 * a[inner] + jnp.asarray(self.forcing, a.dtype)
         walls = "nodes" if _closed(grid) else "cells"
         pre = multigrid(faces) if preconditioner == "multigrid" else fast_poisson(b.shape, _spacings(grid), walls)
         u = conjugate_gradients(apply, b, pre, iterations)
@@ -168,7 +168,7 @@ class Darcy(AbstractPDE):
         both = partial(jnp.einsum, "ij,jk,lk->il", precision="highest")
         coefficient = both(there, a[..., 0], there)
         faces = [(v[:-1] + v[1:]) / 2 * (n - 1) ** 2 for v in (coefficient[:, 1:-1], coefficient.T[:, 1:-1])]
-        u = block_tridiagonal([faces[0], faces[1].T], jnp.full((n - 2, n - 2), jnp.asarray(self.forcing, a.dtype)))
+        u = block_tridiagonal([faces[0], faces[1].T], 0 * a[1:-1, 1:-1, 0] + jnp.asarray(self.forcing, a.dtype))
         return both(back, jnp.pad(u, 1), back)[..., None]
 
     def replay_record(self, key: Key, grid: Grid) -> tuple[dict[str, Array], Bool[Array, ""]]:

@@ -139,17 +139,18 @@ def _v_cycle(levels: list[Faces], f: Array, dampings: tuple[float, ...]) -> Arra
     apply, diagonal = _stencil(levels[0])
     scale = 1 / diagonal
 
-    def smooth(u: Array, times: int = 1) -> Array:  # a loop: XLA would fuse sweeps and compute each again inside the next
-        return lax.scan(lambda v, w: (v + w * (scale * (f - apply(v))), None), u, jnp.asarray(dampings * times, f.dtype))[0]
+    def smooth(u: Array, sweeps: tuple[float, ...]) -> Array:  # a loop: XLA would fuse sweeps and compute each again inside the next
+        return lax.scan(lambda v, w: (v + w * (scale * (f - apply(v))), None), u, jnp.asarray(sweeps, f.dtype))[0]
 
+    from_zero = dampings if len(levels) > 1 else 6 * dampings
+    u = smooth(from_zero[0] * scale * f, from_zero[1:])
     if len(levels) == 1:
-        return smooth(jnp.zeros_like(f), 6)
-    u = smooth(jnp.zeros_like(f))
+        return u
     residual = functools.reduce(_pair_sums, range(f.ndim), f - apply(u))
     correction = _v_cycle(levels[1:], residual, dampings)
     for axis in range(f.ndim):
         correction = jnp.repeat(correction, 2, axis=axis)
-    return smooth(u + correction[tuple(slice(n) for n in f.shape)])
+    return smooth(u + correction[tuple(slice(n) for n in f.shape)], dampings)
 
 
 def _stencil(faces: Faces) -> tuple[Operator, Array]:
@@ -184,7 +185,7 @@ def _stencil(faces: Faces) -> tuple[Operator, Array]:
 def block_tridiagonal(faces: Faces, b: Float[Array, "n m"]) -> Float[Array, "n m"]:
     """u with diffusion(faces)(u) = b by block elimination along the first axis: O(n m^3) work and n m^2 memory, exact to rounding
     also where the operator is indefinite and conjugate gradients are not allowed."""
-    (down, across), m = faces, b.shape[1]
+    down, across = faces
     diagonal = down[:-1] + down[1:] + across[:, :-1] + across[:, 1:]
 
     def eliminate(carry: Any, row: Any) -> tuple[Any, Any]:
@@ -195,7 +196,8 @@ def block_tridiagonal(faces: Faces, b: Float[Array, "n m"]) -> Float[Array, "n m
         y = inverse @ (right + coupling * y)
         return (inverse, y), (inverse, y)
 
-    start = (jnp.zeros((m, m), b.dtype), jnp.zeros(m, b.dtype))
+    nothing = 0 * down[0] * b[0]  # made of the data, so that its axes vary over devices as theirs do
+    start = (nothing[:, None] + nothing[None, :], nothing)
     _, (inverses, ys) = lax.scan(eliminate, start, (diagonal, across[:, 1:-1], down[:-1].at[0].set(0.0), b))
 
     def substitute(u: Array, row: Any) -> tuple[Array, Array]:
@@ -203,7 +205,7 @@ def block_tridiagonal(faces: Faces, b: Float[Array, "n m"]) -> Float[Array, "n m
         u = y + inverse @ (coupling * u)
         return u, u
 
-    return lax.scan(substitute, jnp.zeros(m, b.dtype), (inverses, ys, down[1:]), reverse=True)[1]
+    return lax.scan(substitute, nothing, (inverses, ys, down[1:]), reverse=True)[1]
 
 
 # Conjugate gradients.
@@ -228,7 +230,7 @@ def conjugate_gradients(apply: Operator, b: Array, precondition: Operator, itera
             return (u, r, z + again / jnp.maximum(rz, tiny) * p, again), None
 
         z = precondition(b)
-        return lax.scan(body, (jnp.zeros_like(b), b, z, jnp.vdot(b, z)), None, length=iterations)[0][0]
+        return lax.scan(body, (0 * z, b + 0 * z, z, jnp.vdot(b, z)), None, length=iterations)[0][0]
 
     return lax.custom_linear_solve(apply, b, solve, symmetric=True)
 
