@@ -10,11 +10,14 @@ from pdesurr.pdes.burgers_2d import Burgers2D
 from pdesurr.pdes.darcy import Darcy
 from pdesurr.pdes.gray_scott import GrayScott
 from pdesurr.pdes.heat import Heat
+from pdesurr.pdes.helmholtz import Helmholtz
 from pdesurr.pdes.korteweg_de_vries import KortewegDeVries
 from pdesurr.pdes.kuramoto_sivashinsky import KuramotoSivashinsky
 from pdesurr.pdes.navier_stokes import NavierStokes
+from pdesurr.pdes.poisson import Poisson
 
 __all__ = [
     "AbstractEvolution", "AbstractPDE", "AbstractPeriodicEvolution", "Advection", "AllenCahn", "Burgers", "Burgers2D", "Darcy", "GrayScott",
-    "Heat", "KortewegDeVries", "KuramotoSivashinsky", "LogNormal", "NavierStokes", "PiecewiseConstant", "Setting", "Trigonometric",
+    "Heat", "Helmholtz", "KortewegDeVries", "KuramotoSivashinsky", "LogNormal", "NavierStokes", "PiecewiseConstant", "Poisson", "Setting",
+    "Trigonometric",
 ]

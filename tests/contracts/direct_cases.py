@@ -1,0 +1,48 @@
+"""Cases of equations whose map is computed directly; and those that have a test file of their own."""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import jax.numpy as jnp
+
+from pdesurr.pdes import Helmholtz, Poisson
+from pdesurr.pdes._direct import AbstractDirect
+
+ALONE = {"Darcy": "test_darcy.py"}
+
+
+@dataclass(frozen=True)
+class DirectCase:
+    """An equation, small, with a closed-form solution: `start(*x)` the input's channels, `exact(t, *x)` all channels of the output at
+    one time, the unknown first (t is ignored by steady problems)."""
+
+    pde: AbstractDirect
+    start: Callable[..., tuple[Any, ...]]
+    exact: Callable[..., tuple[Any, ...]]
+    sizes: tuple[int, ...]  # nodes, coarsest first
+    tolerance: float  # of the finest, relative to the largest value
+    refined: float = 1e-9  # how far `record` may be from `refined_record`, relative
+    order: float | None = None  # measured over `sizes`; None: no claim, exact at the coarsest that holds the function
+    multiples: bool = False  # any multiple of a solution is one too
+    refused: tuple[dict[str, Any], ...] = field(default=())
+
+
+SIN = lambda k, x: jnp.sin(k * jnp.pi * x)  # noqa: E731
+COS = lambda k, x: jnp.cos(k * jnp.pi * x)  # noqa: E731
+
+DIRECT = {
+    "Poisson, periodic": DirectCase(
+        Poisson(), lambda x, y: (20 * jnp.pi**2 * SIN(2, x) * COS(4, y),), lambda t, x, y: (SIN(2, x) * COS(4, y),), (8, 16), 1e-13,
+        refused=({"length": 0.0}, {"dimension": 4}, {"scale": 0.01}, {"modes": 2})),
+    "Poisson, three axes, periodic": DirectCase(
+        Poisson(dimension=3, length=2.0), lambda x, y, z: (3 * jnp.pi**2 * SIN(1, x) * COS(1, y) * SIN(1, z),),
+        lambda t, x, y, z: (SIN(1, x) * COS(1, y) * SIN(1, z),), (6, 10), 1e-13),
+    "Poisson, walls": DirectCase(
+        Poisson(walls=True), lambda x, y: ((1 + 4) * jnp.pi**2 * SIN(1, x) * SIN(2, y),), lambda t, x, y: (SIN(1, x) * SIN(2, y),),
+        (8, 12, 24), 1e-13, refined=1e-5, order=8.0),
+    "Helmholtz": DirectCase(
+        Helmholtz(k=1.3), lambda x, y: (Helmholtz(k=1.3).source(x, y),), lambda t, x, y: (Helmholtz.exact(x, y),), (16, 24, 36), 1e-12,
+        refined=1e-5, order=8.0, refused=({"k": math.pi / 2**0.5}, {"k": -1.0}, {"k": float("nan")})),
+}
