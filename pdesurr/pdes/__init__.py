@@ -11,13 +11,15 @@ from pdesurr.pdes.darcy import Darcy
 from pdesurr.pdes.gray_scott import GrayScott
 from pdesurr.pdes.heat import Heat
 from pdesurr.pdes.helmholtz import Helmholtz
+from pdesurr.pdes.klein_gordon import KleinGordon
 from pdesurr.pdes.korteweg_de_vries import KortewegDeVries
 from pdesurr.pdes.kuramoto_sivashinsky import KuramotoSivashinsky
 from pdesurr.pdes.navier_stokes import NavierStokes
 from pdesurr.pdes.poisson import Poisson
+from pdesurr.pdes.wave import Wave
 
 __all__ = [
     "AbstractEvolution", "AbstractPDE", "AbstractPeriodicEvolution", "Advection", "AllenCahn", "Burgers", "Burgers2D", "Darcy", "GrayScott",
-    "Heat", "Helmholtz", "KortewegDeVries", "KuramotoSivashinsky", "LogNormal", "NavierStokes", "PiecewiseConstant", "Poisson", "Setting",
-    "Trigonometric",
+    "Heat", "Helmholtz", "KleinGordon", "KortewegDeVries", "KuramotoSivashinsky", "LogNormal", "NavierStokes", "PiecewiseConstant",
+    "Poisson", "Setting", "Trigonometric", "Wave",
 ]

@@ -60,9 +60,16 @@ def dirichlet_modes(n: int) -> tuple[Float[np.ndarray, "m m"], Float[np.ndarray,
     the differentiation matrix would lose n^4 roundings. Host float64."""
     require(n >= 4, "n", "at least 4 nodes on a Chebyshev axis", n)
     inverse_values, vectors = np.linalg.eig(green_matrix(n))
-    order = np.argsort(inverse_values.real)
-    vectors, values = vectors.real[:, order], 1 / inverse_values.real[order]
+    order = np.argsort(np.real(inverse_values))
+    vectors, values = np.real(vectors)[:, order], 1 / np.real(inverse_values)[order]
     return vectors, np.linalg.inv(vectors), values
+
+
+@functools.lru_cache(maxsize=64)
+def dirichlet_matrix(n: int) -> Float[np.ndarray, "m m"]:
+    """The second derivative on (-1, 1) at the inner nodes of functions that vanish at the walls: the Green's matrix inverted. Its
+    spectral radius is 0.047 n^4."""
+    return np.linalg.inv(green_matrix(n))
 
 
 def green_matrix(n: int) -> Float[np.ndarray, "m m"]:

@@ -7,7 +7,7 @@ from typing import Any
 
 import jax.numpy as jnp
 
-from pdesurr.pdes import Helmholtz, Poisson
+from pdesurr.pdes import Helmholtz, Poisson, Wave
 from pdesurr.pdes._direct import AbstractDirect
 
 ALONE = {"Darcy": "test_darcy.py"}
@@ -37,7 +37,7 @@ DIRECT = {
         Poisson(), lambda x, y: (20 * jnp.pi**2 * SIN(2, x) * COS(4, y),), lambda t, x, y: (SIN(2, x) * COS(4, y),), (8, 16), 1e-13,
         refused=({"length": 0.0}, {"dimension": 4}, {"scale": 0.01}, {"modes": 2})),
     "Poisson, three axes, periodic": DirectCase(
-        Poisson(dimension=3, length=2.0), lambda x, y, z: (3 * jnp.pi**2 * SIN(1, x) * COS(1, y) * SIN(1, z),),
+        Poisson(dimension=3, length=2.0, modes=6), lambda x, y, z: (3 * jnp.pi**2 * SIN(1, x) * COS(1, y) * SIN(1, z),),
         lambda t, x, y, z: (SIN(1, x) * COS(1, y) * SIN(1, z),), (6, 10), 1e-13),
     "Poisson, walls": DirectCase(
         Poisson(walls=True), lambda x, y: ((1 + 4) * jnp.pi**2 * SIN(1, x) * SIN(2, y),), lambda t, x, y: (SIN(1, x) * SIN(2, y),),
@@ -45,4 +45,17 @@ DIRECT = {
     "Helmholtz": DirectCase(
         Helmholtz(k=1.3), lambda x, y: (Helmholtz(k=1.3).source(x, y),), lambda t, x, y: (Helmholtz.exact(x, y),), (16, 24, 36), 1e-12,
         refined=1e-5, order=8.0, refused=({"k": math.pi / 2**0.5}, {"k": -1.0}, {"k": float("nan")})),
+    "Wave, periodic": DirectCase(
+        Wave(c=0.7, horizon=0.9, intervals=2), lambda x: (SIN(4, x), -2.8 * jnp.pi * COS(4, x)),
+        lambda t, x: (SIN(4, x - 0.7 * t), -2.8 * jnp.pi * COS(4, x - 0.7 * t)), (8, 256), 1e-12, refined=1e-2, multiples=True,
+        refused=({"c": 0.0}, {"ends": ()}, {"horizon": 0.0}, {"intervals": 0})),
+    "Wave, fixed and free": DirectCase(
+        Wave(ends=("fixed", "free")), lambda x, y: (SIN(3, x) * COS(4, y), 0.0 * x * y),
+        lambda t, x, y: (SIN(3, x) * COS(4, y) * COS(5, t), -5 * jnp.pi * SIN(3, x) * COS(4, y) * SIN(5, t)), (8, 32), 1e-12, refined=0.3,
+        multiples=True),
+    "Wave, one end fixed, one free": DirectCase(
+        Wave(ends=("mixed",), velocity=0.5), lambda x: (SIN(2.5, x), SIN(0.5, x)),
+        lambda t, x: (SIN(2.5, x) * COS(2.5, t) + SIN(0.5, x) * SIN(0.5, t) / (0.5 * jnp.pi),
+                      -2.5 * jnp.pi * SIN(2.5, x) * SIN(2.5, t) + SIN(0.5, x) * COS(0.5, t)), (8, 128), 1e-12,
+        refined=0.05, multiples=True),
 }
