@@ -8,6 +8,7 @@ from pdesurr.pdes.allen_cahn import AllenCahn
 from pdesurr.pdes.burgers import Burgers
 from pdesurr.pdes.burgers_2d import Burgers2D
 from pdesurr.pdes.darcy import Darcy
+from pdesurr.pdes.flow_mixing import FlowMixing
 from pdesurr.pdes.gray_scott import GrayScott
 from pdesurr.pdes.heat import Heat
 from pdesurr.pdes.helmholtz import Helmholtz
@@ -19,7 +20,7 @@ from pdesurr.pdes.poisson import Poisson
 from pdesurr.pdes.wave import Wave
 
 __all__ = [
-    "AbstractEvolution", "AbstractPDE", "AbstractPeriodicEvolution", "Advection", "AllenCahn", "Burgers", "Burgers2D", "Darcy", "GrayScott",
-    "Heat", "Helmholtz", "KleinGordon", "KortewegDeVries", "KuramotoSivashinsky", "LogNormal", "NavierStokes", "PiecewiseConstant",
-    "Poisson", "Setting", "Trigonometric", "Wave",
+    "AbstractEvolution", "AbstractPDE", "AbstractPeriodicEvolution", "Advection", "AllenCahn", "Burgers", "Burgers2D", "Darcy",
+    "FlowMixing", "GrayScott", "Heat", "Helmholtz", "KleinGordon", "KortewegDeVries", "KuramotoSivashinsky", "LogNormal", "NavierStokes",
+    "PiecewiseConstant", "Poisson", "Setting", "Trigonometric", "Wave",
 ]

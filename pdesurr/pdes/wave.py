@@ -38,7 +38,7 @@ class Wave(AbstractExactInTime):
     Fourier, sine and cosine basis' own; a mixed axis has cell centres and functions sin((m + 1/2) pi x / length). Each mode turns by
     cos(w t), w = c |k|, so the solution is exact at any time, to rounding, for what the nodes hold; a mean moves by its own velocity.
     Conserved: `energy`, and the equation runs backwards. Prior: u(., 0) = N(0, sigma^2 (-Lap + tau^2)^-gamma) with the axes' conditions,
-    without its mean where there is one, standard deviation about 0.4 on one axis; u_t = 0, or `velocity` times c tau times a second such draw.
+    without its mean where there is one (standard deviation about 0.4 on one axis); u_t = 0, or `velocity` c tau times another such draw.
     """
 
     c: float | Float[Array, ""] = 1.0

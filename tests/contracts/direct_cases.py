@@ -7,7 +7,7 @@ from typing import Any
 
 import jax.numpy as jnp
 
-from pdesurr.pdes import Helmholtz, Poisson, Wave
+from pdesurr.pdes import FlowMixing, Helmholtz, KleinGordon, Poisson, Wave
 from pdesurr.pdes._direct import AbstractDirect
 
 ALONE = {"Darcy": "test_darcy.py"}
@@ -31,6 +31,8 @@ class DirectCase:
 
 SIN = lambda k, x: jnp.sin(k * jnp.pi * x)  # noqa: E731
 COS = lambda k, x: jnp.cos(k * jnp.pi * x)  # noqa: E731
+KG = KleinGordon(horizon=1.0, intervals=2)
+MIXING = FlowMixing(intervals=2)
 
 DIRECT = {
     "Poisson, periodic": DirectCase(
@@ -58,4 +60,10 @@ DIRECT = {
         lambda t, x: (SIN(2.5, x) * COS(2.5, t) + SIN(0.5, x) * SIN(0.5, t) / (0.5 * jnp.pi),
                       -2.5 * jnp.pi * SIN(2.5, x) * SIN(2.5, t) + SIN(0.5, x) * COS(0.5, t)), (8, 128), 1e-12,
         refined=0.05, multiples=True),
+    "KleinGordon": DirectCase(
+        KG, lambda x, y: (x + y, 2 * x * y), lambda t, x, y: (KG.exact(t + 0 * x, x, y), KG.exact_velocity(t + 0 * x, x, y)),
+        (8, 20), 1e-12, refined=1e-2, refused=({"sigma": -1.0}, {"horizon": -1.0})),
+    "FlowMixing": DirectCase(
+        MIXING, lambda x, y: (-jnp.tanh(y / 2) + 0 * x,), lambda t, x, y: (MIXING.exact(t + 0 * x, x, y),), (12, 28), 1e-12,
+        refined=1e-4, multiples=True, refused=({"v_max": 0.0}, {"sigma": -1.0})),
 }
