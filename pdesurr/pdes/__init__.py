@@ -16,11 +16,12 @@ from pdesurr.pdes.klein_gordon import KleinGordon
 from pdesurr.pdes.korteweg_de_vries import KortewegDeVries
 from pdesurr.pdes.kuramoto_sivashinsky import KuramotoSivashinsky
 from pdesurr.pdes.navier_stokes import NavierStokes
+from pdesurr.pdes.nonlinear_diffusion import NonlinearDiffusion
 from pdesurr.pdes.poisson import Poisson
 from pdesurr.pdes.wave import Wave
 
 __all__ = [
     "AbstractEvolution", "AbstractPDE", "AbstractPeriodicEvolution", "Advection", "AllenCahn", "Burgers", "Burgers2D", "Darcy",
     "FlowMixing", "GrayScott", "Heat", "Helmholtz", "KleinGordon", "KortewegDeVries", "KuramotoSivashinsky", "LogNormal", "NavierStokes",
-    "PiecewiseConstant", "Poisson", "Setting", "Trigonometric", "Wave",
+    "NonlinearDiffusion", "PiecewiseConstant", "Poisson", "Setting", "Trigonometric", "Wave",
 ]

@@ -7,7 +7,7 @@ from typing import Any
 
 import jax.numpy as jnp
 
-from pdesurr.pdes import FlowMixing, Helmholtz, KleinGordon, Poisson, Wave
+from pdesurr.pdes import FlowMixing, Helmholtz, KleinGordon, NonlinearDiffusion, Poisson, Wave
 from pdesurr.pdes._direct import AbstractDirect
 
 ALONE = {"Darcy": "test_darcy.py"}
@@ -33,6 +33,7 @@ SIN = lambda k, x: jnp.sin(k * jnp.pi * x)  # noqa: E731
 COS = lambda k, x: jnp.cos(k * jnp.pi * x)  # noqa: E731
 KG = KleinGordon(horizon=1.0, intervals=2)
 MIXING = FlowMixing(intervals=2)
+NLD = NonlinearDiffusion(intervals=2, refinement=1)
 
 DIRECT = {
     "Poisson, periodic": DirectCase(
@@ -66,4 +67,7 @@ DIRECT = {
     "FlowMixing": DirectCase(
         MIXING, lambda x, y: (-jnp.tanh(y / 2) + 0 * x,), lambda t, x, y: (MIXING.exact(t + 0 * x, x, y),), (12, 28), 1e-12,
         refined=1e-4, multiples=True, refused=({"v_max": 0.0}, {"sigma": -1.0})),
+    "NonlinearDiffusion": DirectCase(
+        NLD, lambda x, y: (NLD.barenblatt(4.0, x, y),), lambda t, x, y: (NLD.barenblatt(4.0 + t, x, y),), (15, 61), 1.5e-2, refined=1e-2,
+        order=0.7, refused=({"alpha": 0.0}, {"refinement": 2}, {"bumps": 0})),
 }
