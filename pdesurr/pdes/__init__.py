@@ -15,6 +15,7 @@ from pdesurr.pdes.helmholtz import Helmholtz
 from pdesurr.pdes.klein_gordon import KleinGordon
 from pdesurr.pdes.korteweg_de_vries import KortewegDeVries
 from pdesurr.pdes.kuramoto_sivashinsky import KuramotoSivashinsky
+from pdesurr.pdes.lorenz_96 import Lorenz96
 from pdesurr.pdes.navier_stokes import NavierStokes
 from pdesurr.pdes.nonlinear_diffusion import NonlinearDiffusion
 from pdesurr.pdes.poisson import Poisson
@@ -22,6 +23,6 @@ from pdesurr.pdes.wave import Wave
 
 __all__ = [
     "AbstractEvolution", "AbstractPDE", "AbstractPeriodicEvolution", "Advection", "AllenCahn", "Burgers", "Burgers2D", "Darcy",
-    "FlowMixing", "GrayScott", "Heat", "Helmholtz", "KleinGordon", "KortewegDeVries", "KuramotoSivashinsky", "LogNormal", "NavierStokes",
-    "NonlinearDiffusion", "PiecewiseConstant", "Poisson", "Setting", "Trigonometric", "Wave",
+    "FlowMixing", "GrayScott", "Heat", "Helmholtz", "KleinGordon", "KortewegDeVries", "KuramotoSivashinsky", "LogNormal", "Lorenz96",
+    "NavierStokes", "NonlinearDiffusion", "PiecewiseConstant", "Poisson", "Setting", "Trigonometric", "Wave",
 ]

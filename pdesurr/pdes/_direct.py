@@ -16,9 +16,8 @@ from pdesurr.types import Key
 class AbstractDirect(AbstractPDE):
     """A map that `recorded` gives in one go: the fields of one sample by name, from its input, and whether they are right.
 
-    A subclass gives the equation's text, `inputs` and `outputs`, `grid`, `sample`, `recorded` and, where an input or a grid can be
-    wrong, `check`. Steady problems leave `times` empty; others record every field at `times`, the first of which is 0: then the input is
-    the state there and the output all later ones. Certification is by `refined`: the same draw solved on about twice the nodes.
+    A subclass gives the equation's text, `inputs` and `outputs`, `grid`, `sample`, `recorded`, `check` and `certified`. Steady problems leave `times` empty; others record every field at `times`, the first of which is 0: then the input is
+    the state there and the output all later ones.
     """
 
     @property
@@ -38,6 +37,10 @@ class AbstractDirect(AbstractPDE):
     @abc.abstractmethod
     def check(self, a: Float[Array, "*grid c_in"], grid: Grid) -> None:
         """Raise `UsageError` for a wrong grid, or, where `a` is concrete, a wrong input."""
+
+    @abc.abstractmethod
+    def certified(self, key: Key, grid: Grid, finer: bool) -> tuple[dict[str, Array], Bool[Array, ""]]:
+        """The record of the sample with that key, or if `finer` the same solved more finely: `by_nodes` where nodes are all there is."""
 
     # What the data room reads.
 
@@ -86,17 +89,17 @@ class AbstractDirect(AbstractPDE):
         return jnp.stack([fields[name] if i is None else fields[name][i] for name, i in self.output], axis=-1)
 
     def record(self, key: Key, grid: Grid, route: str) -> tuple[dict[str, Array], Bool[Array, ""]]:
-        return self.recorded(self.sample(key, grid), grid)
+        return self.certified(key, grid, False)
 
     def refined_record(self, key: Key, grid: Grid, route: str) -> tuple[dict[str, Array], Bool[Array, ""]]:
-        fine, keep = refined(grid)
-        fields, right = self.recorded(self.sample(key, fine), fine)
-        return {name: v[(..., *keep)] for name, v in fields.items()}, right
+        return self.certified(key, grid, True)
 
     # Ways to solve, for comparisons at equal error.
 
     def settings(self, grid: Grid) -> tuple[tuple[Setting, ...], ...]:
-        shapes = [tuple(n // f for n in grid.shape) for f in (8, 4, 2) if grid.spectral and min(grid.shape) // f >= 8]
+        """Coarser nodes of the same box, where functions can be interpolated."""
+        same = grid.spectral and self.grid(8).volume == grid.volume
+        shapes = [tuple(n // f for n in grid.shape) for f in (8, 4, 2) if same and min(grid.shape) // f >= 8]
         return tuple((Setting("direct", shape, None),) for shape in (*shapes, grid.shape))
 
     def solve_at(self, a: Float[Array, "*grid c_in"], grid: Grid, setting: Setting) -> Float[Array, "*grid c_out"]:
@@ -120,6 +123,15 @@ class AbstractExactInTime(AbstractDirect):
     @property
     def record_times(self) -> tuple[float, ...]:
         return tuple(self.horizon * i / self.intervals for i in range(self.intervals + 1))
+
+
+def by_nodes(pde: AbstractDirect, key: Key, grid: Grid, finer: bool) -> tuple[dict[str, Array], Bool[Array, ""]]:
+    """`certified` by the nodes alone: the same draw on `refined` ones."""
+    if not finer:
+        return pde.recorded(pde.sample(key, grid), grid)
+    fine, keep = refined(grid)
+    fields, right = pde.recorded(pde.sample(key, fine), fine)
+    return {name: v[(..., *keep)] for name, v in fields.items()}, right
 
 
 FACTORS = {"closed": lambda n: (2 * n - 1, slice(None, None, 2)), "left": lambda n: (2 * n, slice(None, None, 2)),

@@ -9,7 +9,7 @@ from jaxtyping import Array, Bool, Float
 
 from pdesurr.checks import require
 from pdesurr.fields import AbstractField, ChebyshevBasis, GaussianRandomField, Grid, SineBasis, d, known
-from pdesurr.pdes._direct import AbstractExactInTime
+from pdesurr.pdes._direct import AbstractExactInTime, by_nodes
 from pdesurr.types import Key
 
 
@@ -96,3 +96,6 @@ class FlowMixing(AbstractExactInTime):
 
         later = jax.lax.map(at, jnp.asarray(self.record_times[1:], a.dtype))
         return {"u": jnp.concatenate([a[None, ..., 0], later])}, jnp.all(jnp.isfinite(later))
+
+    def certified(self, key: Key, grid: Grid, finer: bool) -> tuple[dict[str, Array], Bool[Array, ""]]:
+        return by_nodes(self, key, grid, finer)

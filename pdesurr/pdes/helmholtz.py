@@ -9,7 +9,7 @@ from jaxtyping import Array, Bool, Float
 
 from pdesurr.checks import require
 from pdesurr.fields import AbstractField, ChebyshevBasis, Grid, laplacian
-from pdesurr.pdes._direct import AbstractDirect
+from pdesurr.pdes._direct import AbstractDirect, by_nodes
 from pdesurr.pdes._prior import KernelField
 from pdesurr.solvers import fast_helmholtz
 from pdesurr.types import Key
@@ -87,6 +87,9 @@ class Helmholtz(AbstractDirect):
     def recorded(self, a: Float[Array, "n m 1"], grid: Grid) -> tuple[dict[str, Array], Bool[Array, ""]]:
         u = fast_helmholtz(grid, self.k**2)(a[..., 0])
         return {"f": a[..., 0], "u": u}, jnp.all(jnp.isfinite(u))
+
+    def certified(self, key: Key, grid: Grid, finer: bool) -> tuple[dict[str, Array], Bool[Array, ""]]:
+        return by_nodes(self, key, grid, finer)
 
 
 def distance_to_spectrum(square: float) -> float:

@@ -9,7 +9,7 @@ from jaxtyping import Array, Bool, Float
 
 from pdesurr.checks import require
 from pdesurr.fields import AbstractField, ChebyshevBasis, GaussianRandomField, Grid, SineBasis, d, known, laplacian
-from pdesurr.pdes._direct import AbstractExactInTime
+from pdesurr.pdes._direct import AbstractExactInTime, by_nodes
 from pdesurr.solvers import repeated, trajectory
 from pdesurr.solvers.chebyshev import dirichlet_matrix
 from pdesurr.types import Key
@@ -114,3 +114,6 @@ class KleinGordon(AbstractExactInTime):
         base = jax.vmap(lambda t: self._benchmark(t, grid))(jnp.asarray(self.record_times, jnp.result_type(float))).astype(a.dtype)
         states = jnp.concatenate([a[None], base[1:] + w])
         return {"u": states[..., 0], "v": states[..., 1]}, jnp.all(jnp.isfinite(states))
+
+    def certified(self, key: Key, grid: Grid, finer: bool) -> tuple[dict[str, Array], Bool[Array, ""]]:
+        return by_nodes(self, key, grid, finer)

@@ -112,13 +112,8 @@ class NonlinearDiffusion(AbstractExactInTime):
         states = jnp.concatenate([u[None], later])
         return states, right[-1] & (jnp.min(states) > -1e-3)
 
-    def record(self, key: Key, grid: Grid, route: str) -> tuple[dict[str, Array], Bool[Array, ""]]:
-        return self._refined(key, grid, self.refinement)
-
-    def refined_record(self, key: Key, grid: Grid, route: str) -> tuple[dict[str, Array], Bool[Array, ""]]:
-        return self._refined(key, grid, self.refinement + 2)
-
-    def _refined(self, key: Key, grid: Grid, factor: int) -> tuple[dict[str, Array], Bool[Array, ""]]:
+    def certified(self, key: Key, grid: Grid, finer: bool) -> tuple[dict[str, Array], Bool[Array, ""]]:
+        factor = self.refinement + (2 if finer else 0)
         fine = grid.with_shape(*(factor * n for n in grid.shape))
         u, right = self.evolve(self.sample(key, fine)[..., 0], fine)
         keep = slice(factor // 2, None, factor)

@@ -8,7 +8,7 @@ from jaxtyping import Array, Bool, Float
 
 from pdesurr.checks import require
 from pdesurr.fields import AbstractField, ChebyshevBasis, FourierBasis, Grid, laplacian
-from pdesurr.pdes._direct import AbstractDirect
+from pdesurr.pdes._direct import AbstractDirect, by_nodes
 from pdesurr.pdes._prior import KernelField
 from pdesurr.solvers import fast_helmholtz
 from pdesurr.types import Key
@@ -71,3 +71,6 @@ class Poisson(AbstractDirect):
     def recorded(self, a: Float[Array, "*grid 1"], grid: Grid) -> tuple[dict[str, Array], Bool[Array, ""]]:
         u = fast_helmholtz(grid)(-a[..., 0])
         return {"s": a[..., 0], "u": u}, jnp.all(jnp.isfinite(u))
+
+    def certified(self, key: Key, grid: Grid, finer: bool) -> tuple[dict[str, Array], Bool[Array, ""]]:
+        return by_nodes(self, key, grid, finer)

@@ -24,7 +24,7 @@ from pdesurr.fields import (
     d,
     laplacian,
 )
-from pdesurr.pdes._direct import AbstractExactInTime
+from pdesurr.pdes._direct import AbstractExactInTime, by_nodes
 from pdesurr.types import Key
 
 Ends = Literal["periodic", "fixed", "free", "mixed"]
@@ -114,6 +114,9 @@ class Wave(AbstractExactInTime):
     def recorded(self, a: Float[Array, "*grid 2"], grid: Grid) -> tuple[dict[str, Array], Bool[Array, ""]]:
         states = jnp.stack([a] + [self.at(a, grid, t) for t in self.record_times[1:]])
         return {"u": states[..., 0], "v": states[..., 1]}, jnp.all(jnp.isfinite(states))
+
+    def certified(self, key: Key, grid: Grid, finer: bool) -> tuple[dict[str, Array], Bool[Array, ""]]:
+        return by_nodes(self, key, grid, finer)
 
     def at(self, a: Float[Array, "*grid 2"], grid: Grid, t: float | Float[Array, ""]) -> Float[Array, "*grid 2"]:
         """(u, u_t) a time `t` after the state `a`, earlier if t < 0."""

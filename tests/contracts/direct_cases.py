@@ -10,7 +10,7 @@ import jax.numpy as jnp
 from pdesurr.pdes import FlowMixing, Helmholtz, KleinGordon, NonlinearDiffusion, Poisson, Wave
 from pdesurr.pdes._direct import AbstractDirect
 
-ALONE = {"Darcy": "test_darcy.py"}
+ALONE = {"Darcy": "test_darcy.py", "Lorenz96": "test_lorenz_96.py"}
 
 
 @dataclass(frozen=True)
