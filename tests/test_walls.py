@@ -43,7 +43,7 @@ def test_flow_mixing_carries_any_start_along_streamlines():
 
 def test_nonlinear_diffusion_keeps_its_mass_and_loses_height():
     """Second order on the benchmark's start, which has no kink within reach."""
-    pde = NonlinearDiffusion(intervals=2)
+    pde = NonlinearDiffusion(horizon=0.5, intervals=2)
     found = {}
     for n in (15, 45, 135):
         grid = pde.grid(n)

@@ -66,9 +66,12 @@ def test_a_mean_moves_with_its_velocity():
     np.testing.assert_allclose(pde.at(a, grid, 2.0), jnp.stack([jnp.full(4, 7.0), jnp.full(4, 3.0)], axis=-1), rtol=1e-12)
 
 
-def test_prior_of_a_mixed_axis_has_its_own_spectrum():
-    """The mean square over the axis is sigma^2 sum_m (((m + 1/2) pi)^2 + tau^2)^-gamma."""
-    pde = Wave(ends=("mixed",))
-    draws = jax.jit(jax.vmap(lambda k: pde.sample(k, pde.grid(48))[:, 0]))(jax.random.split(jax.random.key(0), 1000))
-    expected = 49.0**2 * sum((((m + 0.5) * np.pi) ** 2 + 49) ** -2.5 for m in range(500))
-    np.testing.assert_allclose(float(jnp.mean(draws**2)), expected, rtol=0.1)
+@pytest.mark.parametrize("ends", [("mixed",), ("free", "mixed")])
+def test_prior_has_its_root_mean_square_and_meets_the_ends(ends):
+    pde = Wave(ends=ends, sigma=2.0)
+    grid = pde.grid(24)
+    draws = jax.jit(jax.vmap(lambda k: pde.sample(k, grid)[..., 0]))(jax.random.split(jax.random.key(0), 400))
+    np.testing.assert_allclose(float(jnp.mean(draws**2)), 4.0, rtol=0.15)
+    last = draws.reshape(-1, 24)
+    first, slope = jnp.abs(1.5 * last[:, 0] - 0.5 * last[:, 1]), jnp.abs(last[:, -1] - last[:, -2])  # at the fixed wall; at the free one
+    assert float(jnp.mean(first)) < 0.1 and float(jnp.mean(slope)) < 0.1

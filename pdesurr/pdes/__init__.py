@@ -7,6 +7,7 @@ from pdesurr.pdes.advection import Advection
 from pdesurr.pdes.allen_cahn import AllenCahn
 from pdesurr.pdes.burgers import Burgers
 from pdesurr.pdes.burgers_2d import Burgers2D
+from pdesurr.pdes.cavity import Cavity
 from pdesurr.pdes.darcy import Darcy
 from pdesurr.pdes.flow_mixing import FlowMixing
 from pdesurr.pdes.gray_scott import GrayScott
@@ -22,7 +23,7 @@ from pdesurr.pdes.poisson import Poisson
 from pdesurr.pdes.wave import Wave
 
 __all__ = [
-    "AbstractEvolution", "AbstractPDE", "AbstractPeriodicEvolution", "Advection", "AllenCahn", "Burgers", "Burgers2D", "Darcy",
+    "AbstractEvolution", "AbstractPDE", "AbstractPeriodicEvolution", "Advection", "AllenCahn", "Burgers", "Burgers2D", "Cavity", "Darcy",
     "FlowMixing", "GrayScott", "Heat", "Helmholtz", "KleinGordon", "KortewegDeVries", "KuramotoSivashinsky", "LogNormal", "Lorenz96",
     "NavierStokes", "NonlinearDiffusion", "PiecewiseConstant", "Poisson", "Setting", "Trigonometric", "Wave",
 ]

@@ -16,8 +16,9 @@ from pdesurr.types import Key
 class AbstractDirect(AbstractPDE):
     """A map that `recorded` gives in one go: the fields of one sample by name, from its input, and whether they are right.
 
-    A subclass gives the equation's text, `inputs` and `outputs`, `grid`, `sample`, `recorded`, `check` and `certified`. Steady problems leave `times` empty; others record every field at `times`, the first of which is 0: then the input is
-    the state there and the output all later ones.
+    A subclass gives the equation's text, `inputs` and `outputs`, `grid`, `sample`, `recorded`, `check` and `certified`. Steady problems
+    leave `record_times` empty; others record every field at those times, the first of which is 0: then the input is the state there and
+    the output all later ones.
     """
 
     @property

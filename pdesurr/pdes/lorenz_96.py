@@ -42,7 +42,7 @@ class Lorenz96(AbstractExactInTime):
     spin_up: float = eqx.field(static=True, default=10.0)
 
     def __check_init__(self):
-        require(isinstance(self.fast, int) and self.fast >= 4, "fast", "a number of fast variables >= 4, so that neighbours differ", self.fast)
+        require(isinstance(self.fast, int) and self.fast >= 4, "fast", "a number >= 4, so that neighbours differ", self.fast)
         require(0 < self.dt <= 0.02, "dt", "a time step in (0, 0.02]", self.dt)
         require(math.isfinite(self.spin_up) and self.spin_up >= 0, "spin_up", "a time >= 0", self.spin_up)
         for name in ("b", "c"):

@@ -37,8 +37,8 @@ class Wave(AbstractExactInTime):
     "periodic"; "fixed", u = 0 at both; "free", no slope at both; "mixed", u = 0 at the lower and no slope at the upper end. Nodes are the
     Fourier, sine and cosine basis' own; a mixed axis has cell centres and functions sin((m + 1/2) pi x / length). Each mode turns by
     cos(w t), w = c |k|, so the solution is exact at any time, to rounding, for what the nodes hold; a mean moves by its own velocity.
-    Conserved: `energy`, and the equation runs backwards. Prior: u(., 0) = N(0, sigma^2 (-Lap + tau^2)^-gamma) with the axes' conditions,
-    without its mean where there is one (standard deviation about 0.4 on one axis); u_t = 0, or `velocity` c tau times another such draw.
+    Conserved: `energy`, and the equation runs backwards. Prior: u(., 0) = N(0, (-Lap + tau^2)^-gamma) with the axes' conditions, without
+    its mean where there is one, scaled to the root mean square `sigma`; u_t = 0, or `velocity` c tau times another such draw.
     """
 
     c: float | Float[Array, ""] = 1.0
@@ -46,9 +46,9 @@ class Wave(AbstractExactInTime):
     length: float = eqx.field(static=True, default=1.0)
     horizon: float = eqx.field(static=True, default=1.0)
     intervals: int = eqx.field(static=True, default=1)
-    sigma: float = eqx.field(static=True, default=49.0)
+    sigma: float = eqx.field(static=True, default=1.0)
     tau: float = eqx.field(static=True, default=7.0)
-    gamma: float = eqx.field(static=True, default=2.5)
+    gamma: float = eqx.field(static=True, default=4.5)
     velocity: float = eqx.field(static=True, default=0.0)
 
     def __check_init__(self):
@@ -59,6 +59,7 @@ class Wave(AbstractExactInTime):
         require(good, "ends", f"a tuple of one to three of {known}", self.ends)
         require(math.isfinite(self.length) and self.length > 0, "length", "a number > 0", self.length)
         require(self.gamma > len(self.ends) / 2, "gamma", "a smoothness > d / 2, so that u0 has pointwise values", self.gamma)
+        require(math.isfinite(self.sigma) and self.sigma > 0, "sigma", "a number > 0", self.sigma)
 
     @property
     def parameters(self) -> dict[str, float]:
@@ -96,13 +97,14 @@ class Wave(AbstractExactInTime):
         """On a mixed axis a draw on sines of twice the length, of which the odd ones are symmetric about the free end."""
         mixed = [not isinstance(b, AbstractTrigonometricBasis) for b in grid.bases]
         wide = Grid([SineBasis(2 * b.n, b.lower, b.lower + 2 * b.length) if m else b for b, m in zip(grid.bases, mixed, strict=True)])
-        law = GaussianRandomField(wide, self.sigma, self.tau, self.gamma,
-                                  zero_mean=not any(isinstance(b, SineBasis) for b in wide.bases))
+        law = GaussianRandomField(wide, 1.0, self.tau, self.gamma, zero_mean=not any(isinstance(b, SineBasis) for b in wide.bases))
         u_hat = law.coefficients(key)
+        variances = law.variances * wide.multiplicity()
         for axis, is_mixed in enumerate(mixed):
             if is_mixed:
-                odd = np.arange(1, wide.shape[axis] + 1) % 2 * 2**0.5  # half the modes, so twice the variance of each
-                u_hat = u_hat * jnp.asarray(odd.reshape([-1 if i == axis else 1 for i in range(grid.ndim)]), u_hat.dtype)
+                odd = (np.arange(1, wide.shape[axis] + 1) % 2).reshape([-1 if i == axis else 1 for i in range(grid.ndim)])
+                u_hat, variances = u_hat * jnp.asarray(odd).astype(u_hat.dtype), variances * odd
+        u_hat = u_hat * (self.sigma / float(np.sum(variances)) ** 0.5)
         return wide.interpolate(u_hat, grid) if any(mixed) else grid.inverse(u_hat)
 
     # The reference solution.

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 from pdesurr.pdes import FlowMixing, Helmholtz, KleinGordon, NonlinearDiffusion, Poisson, Wave
 from pdesurr.pdes._direct import AbstractDirect
 
-ALONE = {"Darcy": "test_darcy.py", "Lorenz96": "test_lorenz_96.py"}
+ALONE = {"Cavity": "test_cavity.py", "Darcy": "test_darcy.py", "Lorenz96": "test_lorenz_96.py"}
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ SIN = lambda k, x: jnp.sin(k * jnp.pi * x)  # noqa: E731
 COS = lambda k, x: jnp.cos(k * jnp.pi * x)  # noqa: E731
 KG = KleinGordon(horizon=1.0, intervals=2)
 MIXING = FlowMixing(intervals=2)
-NLD = NonlinearDiffusion(intervals=2, refinement=1)
+NLD = NonlinearDiffusion(horizon=0.5, intervals=2, refinement=1)
 
 DIRECT = {
     "Poisson, periodic": DirectCase(
@@ -50,17 +50,17 @@ DIRECT = {
         refined=1e-5, order=8.0, refused=({"k": math.pi / 2**0.5}, {"k": -1.0}, {"k": float("nan")})),
     "Wave, periodic": DirectCase(
         Wave(c=0.7, horizon=0.9, intervals=2), lambda x: (SIN(4, x), -2.8 * jnp.pi * COS(4, x)),
-        lambda t, x: (SIN(4, x - 0.7 * t), -2.8 * jnp.pi * COS(4, x - 0.7 * t)), (8, 256), 1e-12, refined=1e-2, multiples=True,
+        lambda t, x: (SIN(4, x - 0.7 * t), -2.8 * jnp.pi * COS(4, x - 0.7 * t)), (8, 64), 1e-12, refined=1e-3, multiples=True,
         refused=({"c": 0.0}, {"ends": ()}, {"horizon": 0.0}, {"intervals": 0})),
     "Wave, fixed and free": DirectCase(
         Wave(ends=("fixed", "free")), lambda x, y: (SIN(3, x) * COS(4, y), 0.0 * x * y),
-        lambda t, x, y: (SIN(3, x) * COS(4, y) * COS(5, t), -5 * jnp.pi * SIN(3, x) * COS(4, y) * SIN(5, t)), (8, 32), 1e-12, refined=0.3,
+        lambda t, x, y: (SIN(3, x) * COS(4, y) * COS(5, t), -5 * jnp.pi * SIN(3, x) * COS(4, y) * SIN(5, t)), (8, 32), 1e-12, refined=1e-2,
         multiples=True),
     "Wave, one end fixed, one free": DirectCase(
         Wave(ends=("mixed",), velocity=0.5), lambda x: (SIN(2.5, x), SIN(0.5, x)),
         lambda t, x: (SIN(2.5, x) * COS(2.5, t) + SIN(0.5, x) * SIN(0.5, t) / (0.5 * jnp.pi),
-                      -2.5 * jnp.pi * SIN(2.5, x) * SIN(2.5, t) + SIN(0.5, x) * COS(0.5, t)), (8, 128), 1e-12,
-        refined=0.05, multiples=True),
+                      -2.5 * jnp.pi * SIN(2.5, x) * SIN(2.5, t) + SIN(0.5, x) * COS(0.5, t)), (8, 64), 1e-12,
+        refined=1e-3, multiples=True),
     "KleinGordon": DirectCase(
         KG, lambda x, y: (x + y, 2 * x * y), lambda t, x, y: (KG.exact(t + 0 * x, x, y), KG.exact_velocity(t + 0 * x, x, y)),
         (8, 20), 1e-12, refined=1e-2, refused=({"sigma": -1.0}, {"horizon": -1.0})),
@@ -68,6 +68,6 @@ DIRECT = {
         MIXING, lambda x, y: (-jnp.tanh(y / 2) + 0 * x,), lambda t, x, y: (MIXING.exact(t + 0 * x, x, y),), (12, 28), 1e-12,
         refined=1e-4, multiples=True, refused=({"v_max": 0.0}, {"sigma": -1.0})),
     "NonlinearDiffusion": DirectCase(
-        NLD, lambda x, y: (NLD.barenblatt(4.0, x, y),), lambda t, x, y: (NLD.barenblatt(4.0 + t, x, y),), (15, 61), 1.5e-2, refined=1e-2,
+        NLD, lambda x, y: (NLD.barenblatt(4.0, x, y),), lambda t, x, y: (NLD.barenblatt(4.0 + t, x, y),), (11, 45), 2.5e-2, refined=1e-2,
         order=0.7, refused=({"alpha": 0.0}, {"refinement": 2}, {"bumps": 0})),
 }
