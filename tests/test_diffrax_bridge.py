@@ -44,6 +44,7 @@ def test_etdrk_as_a_diffrax_solver(order):
     equation = pde.semilinear(grid)
     term = diffrax.ODETerm(lambda t, y, args: equation.nonlinear(y))
     done = diffrax.diffeqsolve(term, ExponentialRungeKutta(equation.symbol, order), 0.0, 2.0, 0.1, u)
+    assert done.ys is not None
     np.testing.assert_allclose(done.ys[-1], jax.jit(repeated(etdrk(equation, 0.1, order), 20))(u), atol=1e-11)
 
 

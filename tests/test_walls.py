@@ -4,6 +4,7 @@ import jax
 import jax.numpy as jnp
 import pytest
 
+from pdesurr.data import generate, open_dataset
 from pdesurr.pdes import FlowMixing, KleinGordon, NonlinearDiffusion
 
 pytestmark = pytest.mark.usefixtures("x64")
@@ -56,3 +57,12 @@ def test_nonlinear_diffusion_keeps_its_mass_and_loses_height():
         found[n] = u[-1, keep, keep]
     coarse, fine = (float(jnp.linalg.norm(found[n] - found[135])) for n in (15, 45))
     assert coarse / fine > 8.5, (coarse, fine)  # 9 for second order, less the finest one's own error
+
+
+def test_data_files_hold_problems_that_integrate_adaptively(tmp_path):
+    """Loops of data-dependent length inside the generator's map over devices."""
+    pde = NonlinearDiffusion(horizon=0.2, refinement=1)
+    info = generate(pde, tmp_path / "nld.h5", samples=2, resolution=15, seed=0, chunk=4, devices=jax.devices()[:2])
+    data = open_dataset(tmp_path / "nld.h5")
+    assert data.inputs.shape == data.outputs.shape == (2, 15, 15, 1) and data.info.pde == "NonlinearDiffusion"
+    assert info.reference_error and 0 < info.reference_error["figure"] < 0.1

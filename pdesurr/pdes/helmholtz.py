@@ -24,7 +24,7 @@ class Helmholtz(AbstractDirect):
     1e-6 of it is refused; a traced `k` is not checked. Exact to rounding for what the nodes hold (an analytic f converges
     exponentially once there are pi nodes a wavelength; corners where f is not zero cost what they cost `Poisson`). The benchmark of
     PINN papers has k = 1 and u = sin(a1 pi x) sin(a2 pi y), (a1, a2) = (1, 4) (Wang, Teng and Perdikaris, SIAM J. Sci. Comput. 43,
-    2021, section 4) or (10, 10) (Kang et al., PIG, ICLR 2025): `exact` and `source`. Prior of f: a smooth Gaussian process (see
+    2021) or (10, 10) (Kang et al., PIG, ICLR 2025): `exact` and `source`. Prior of f: a smooth Gaussian process (see
     `KernelField`).
     """
 

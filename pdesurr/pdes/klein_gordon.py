@@ -20,8 +20,8 @@ SUPPORT = 2.5  # |omega| dt; the classical Runge-Kutta scheme is stable on the i
 class KleinGordon(AbstractExactInTime):
     """u_tt - Lap u + u^2 = f on (-1, 1)^2; the map (u, u_t) at time 0 to both at `intervals` equal times up to `horizon`.
 
-    f and the values on the walls are those of the benchmark solution (x + y) cos 2t + xy sin 2t (PIG, ICLR 2025; SPINN, NeurIPS 2023,
-    which give u(0) alone: the problem needs u_t(0) = 2 xy too), so f = u^2 - 4 u of it. Prior: the benchmark's start plus `sigma`
+    f and the values on the walls are those of the benchmark solution (x + y) cos 2t + xy sin 2t (PIG, ICLR 2025, whose loss has u(0)
+    alone; the problem needs u_t(0) = 2 xy too), so f = u^2 - 4 u of it. Prior: the benchmark's start plus `sigma`
     times a Gaussian field of variance about 1 that vanishes on the walls, in u alone.
 
     Reference: the departure w from the benchmark, w_tt = Lap w - 2 u w - w^2 with u the benchmark and w = 0 on the walls, by Chebyshev

@@ -23,7 +23,7 @@ class Lorenz96(AbstractExactInTime):
     `forcing` F, coupling `h`, ratio of times `c` and of sizes `b`; h = 0 is the one-scale system. j wraps inside each site, as in the
     Multiscale Neural Operator's code (Lutjens et al. 2022); Lorenz (1996) wraps it into the next site. The grid has a node a site,
     (0, K), K >= 4; fields are "X" and "Y1" ... "YJ". Prior: X whole numbers in -15 ... 14 and Y normal, run for `spin_up` units, so
-    samples lie on the attractor.
+    samples lie on the attractor. The quadratic terms alone keep sum X^2, and sum_j Y^2 at each site.
 
     Reference: classical Runge-Kutta at equal steps of at most `dt`. After one unit X is off by a median of 6e-5 (at worst of 16 samples
     9e-4) with the paper's 0.005, and by 1e-7 (1e-6) with 0.001. It is chaotic: errors grow by e in less than a unit, so horizons beyond

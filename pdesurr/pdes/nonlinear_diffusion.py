@@ -79,7 +79,7 @@ class NonlinearDiffusion(AbstractExactInTime):
 
     def barenblatt(self, t: Array | float, x: Array, y: Array, mass: float = 0.1) -> Array:
         """The self-similar solution s^(-1/2) max(mass - r^2 / (16 s^(1/2)), 0), s = alpha t / 2: exact while its front, at
-        r^2 = 16 mass s^(1/2), has not reached the walls (Vazquez, The Porous Medium Equation, 2007, section 4.4)."""
+        r^2 = 16 mass s^(1/2), has not reached the walls (Barenblatt 1952; Vazquez, The Porous Medium Equation, 2007)."""
         root = jnp.sqrt(jnp.asarray(self.alpha * t / 2, x.dtype))
         return jnp.maximum(mass - (x * x + y * y) / (16 * root), 0.0) / root
 
