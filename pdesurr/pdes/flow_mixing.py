@@ -19,11 +19,11 @@ class FlowMixing(AbstractExactInTime):
 
     Every point turns about the origin by omega(r) t, so u(t, x, y) = u(0, x', y') with (x', y') = (x cos + y sin, y cos - x sin)(omega
     t): exact. The benchmark starts at -tanh(y / 2), hence -tanh((y cos omega t - x sin omega t) / 2) (Tamamidis and Assanis, Int. J.
-    Numer. Meth. Fluids 16, 1993; PIG, ICLR 2025, where v_max = 0.385 and t <= 4). Corners are fed from outside the box: there the benchmark's start stands.
-    Prior: it plus `sigma` times a Gaussian field of variance about 1 that vanishes on the walls and outside.
+    Numer. Meth. Fluids 16, 1993; PIG, ICLR 2025, where v_max = 0.385 and t <= 4). Corners are fed from outside the box: there the
+    benchmark's start stands. Prior: it plus `sigma` times a Gaussian field of variance about 1 that vanishes on the walls and outside.
 
-    A start is evaluated between the nodes by its grid's own expansion, exactly for what the nodes hold: 28 nodes an axis hold the prior to
-    1e-7. Gradients of u grow in proportion to t. Conserved: every streamline's values, so the maximum.
+    A start is evaluated between the nodes by its grid's own expansion, exactly for what the nodes hold: 28 nodes an axis hold the prior
+    to 1e-7. Gradients of u grow in proportion to t. Conserved: every streamline's values, so the maximum.
     """
 
     v_max: float = eqx.field(static=True, default=0.385)
