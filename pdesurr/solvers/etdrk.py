@@ -46,14 +46,15 @@ def phi(z: Any, count: int) -> list[Any]:
     return values
 
 
-def etdrk(equation: Semilinear, dt: float, order: int = 4) -> Step:
+def etdrk(equation: Semilinear, dt: float | Array, order: int = 4) -> Step:
     """One step of size `dt` of the scheme of that order: `scheme(equation, dt) -> step`, `step(u_hat) -> u_hat`.
 
-    Coefficients are computed once, at host precision, and cast to the state's dtype inside the step.
+    Coefficients are computed once, at host precision, and cast to the state's dtype inside the step; a traced `dt` has them computed on
+    the device.
     """
     require(order in SCHEMES, "order", f"one of {sorted(SCHEMES)}", order)
     symbol = equation.symbol
-    z = symbol * dt if isinstance(symbol, jax.Array) else np.asarray(symbol, np.complex128) * dt
+    z = symbol * dt if isinstance(symbol, jax.Array) or isinstance(dt, jax.Array) else np.asarray(symbol, np.complex128) * dt
     return SCHEMES[order](z, dt, equation.nonlinear)
 
 
@@ -61,7 +62,7 @@ def _cast(u: Complex[Array, "..."], *coefficients: Any) -> list[Array]:
     return [jnp.asarray(c).astype(u.dtype) for c in coefficients]
 
 
-def _etdrk1(z: Any, dt: float, nonlinear: Step) -> Step:
+def _etdrk1(z: Any, dt: float | Array, nonlinear: Step) -> Step:
     exp, weight = _exp(z), dt * phi(z, 1)[0]
 
     def step(u):
@@ -71,7 +72,7 @@ def _etdrk1(z: Any, dt: float, nonlinear: Step) -> Step:
     return step
 
 
-def _etdrk2(z: Any, dt: float, nonlinear: Step) -> Step:
+def _etdrk2(z: Any, dt: float | Array, nonlinear: Step) -> Step:
     p1, p2 = phi(z, 2)
     coefficients = _exp(z), dt * p1, dt * p2
 
@@ -84,7 +85,7 @@ def _etdrk2(z: Any, dt: float, nonlinear: Step) -> Step:
     return step
 
 
-def _etdrk3(z: Any, dt: float, nonlinear: Step) -> Step:
+def _etdrk3(z: Any, dt: float | Array, nonlinear: Step) -> Step:
     p1, p2, p3 = phi(z, 3)
     half = dt / 2 * phi(z / 2, 1)[0]
     coefficients = _exp(z), _exp(z / 2), half, dt * p1, dt * (p1 - 3 * p2 + 4 * p3), dt * (4 * p2 - 8 * p3), dt * (4 * p3 - p2)
@@ -99,7 +100,7 @@ def _etdrk3(z: Any, dt: float, nonlinear: Step) -> Step:
     return step
 
 
-def _etdrk4(z: Any, dt: float, nonlinear: Step) -> Step:
+def _etdrk4(z: Any, dt: float | Array, nonlinear: Step) -> Step:
     p1, p2, p3 = phi(z, 3)
     half = dt / 2 * phi(z / 2, 1)[0]
     coefficients = _exp(z), _exp(z / 2), half, dt * (p1 - 3 * p2 + 4 * p3), dt * (2 * p2 - 4 * p3), dt * (4 * p3 - p2)

@@ -1,8 +1,10 @@
 """Whatever is exported has a case: forgetting one is named here."""
 
 import inspect
+from pathlib import Path
 
 import cases
+import direct_cases
 import jax
 
 from pdesurr import models, objectives, pdes
@@ -14,7 +16,9 @@ def exported(room, wanted):
 
 def test_every_equation_has_a_case():
     concrete = exported(pdes, lambda x: inspect.isclass(x) and issubclass(x, pdes.AbstractPDE) and not inspect.isabstract(x))
-    assert concrete == {type(c.pde).__name__ for c in cases.EVOLUTIONS.values()}
+    every = (*cases.EVOLUTIONS.values(), *direct_cases.DIRECT.values())
+    assert concrete == {type(c.pde).__name__ for c in every} | set(direct_cases.ALONE)
+    assert all((Path(__file__).parent / file).is_file() for file in direct_cases.ALONE.values())
 
 
 def test_every_model_has_a_case():
