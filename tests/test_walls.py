@@ -42,6 +42,7 @@ def test_flow_mixing_carries_any_start_along_streamlines():
     assert float(jnp.max(jnp.abs(found - hump(p, q) + jnp.tanh(q / 2)))) < 1e-4
 
 
+@pytest.mark.slow
 def test_nonlinear_diffusion_keeps_its_mass_and_loses_height():
     """Second order on the benchmark's start, which has no kink within reach."""
     pde = NonlinearDiffusion(horizon=0.5, intervals=2)

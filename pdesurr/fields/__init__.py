@@ -7,15 +7,15 @@ from pdesurr.fields.chebyshev import ChebyshevBasis
 from pdesurr.fields.fourier import FourierBasis
 from pdesurr.fields.grid import Grid
 from pdesurr.fields.manufactured import manufactured
-from pdesurr.fields.random import AbstractRandomField, GaussianRandomField, PeriodicProcess, lognormal, threshold
+from pdesurr.fields.random import GaussianRandomField, lognormal, threshold
 from pdesurr.fields.spectral import SpectralField, dealias_mask
 from pdesurr.fields.stencil import StencilField, finite_difference_weights
 from pdesurr.fields.trigonometric import CosineBasis, SineBasis
 from pdesurr.fields.uniform import UniformBasis
 
 __all__ = [
-    "AbstractBasis", "AbstractField", "AbstractRandomField", "AbstractSpectralBasis", "AbstractTrigonometricBasis",
-    "AutodiffField", "ChebyshevBasis", "CosineBasis", "FourierBasis", "GaussianRandomField", "Grid", "PeriodicProcess",
+    "AbstractBasis", "AbstractField", "AbstractSpectralBasis", "AbstractTrigonometricBasis",
+    "AutodiffField", "ChebyshevBasis", "CosineBasis", "FourierBasis", "GaussianRandomField", "Grid",
     "SineBasis", "SpectralField", "StencilField", "UniformBasis", "d", "dealias_mask", "finite_difference_weights", "known",
     "laplacian", "lognormal", "manufactured", "threshold",
 ]

@@ -1,7 +1,5 @@
 """Gaussian random fields with periodic, Dirichlet and Neumann ends, drawn as coefficients; pointwise maps of a field."""
 
-import abc
-
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -16,31 +14,34 @@ from pdesurr.fields.trigonometric import SineBasis
 from pdesurr.types import Key
 
 
-class AbstractRandomField(eqx.Module):
-    """A Gaussian field that is stationary, or would be but for its walls: independent coefficients of the eigenfunctions of the
-    Laplacian with the conditions that the grid's bases stand for. A Fourier axis is periodic, a sine axis Dirichlet (zero at the
-    walls), a cosine axis Neumann.
+class GaussianRandomField(eqx.Module):
+    """N(0, sigma^2 (-Lap + tau^2)^(-gamma)) on the box of a grid, in any dimension, the Laplacian with the conditions that the
+    grid's bases stand for: a Fourier axis is periodic, a sine axis Dirichlet (zero at the walls), a cosine axis Neumann.
 
-    u = sum_k sqrt(power_k) xi_k e_k, e_k the real eigenfunctions of mean square 1: products of cos and sin (times sqrt 2), 1 or
-    sqrt 2 cos, sqrt 2 sin. Each mode's normal deviate is a function of the key and the mode alone, so one key gives the same
-    function at every resolution, up to the modes the grid holds (a Fourier axis's Nyquist mode is left out).
+    u = sum_k sqrt(lambda_k / V) xi_k e_k with lambda_k = sigma^2 (|k|^2 + tau^2)^(-gamma), V the box's volume and e_k the
+    Laplacian's real eigenfunctions of mean square 1: products of cos and sin (times sqrt 2), 1 or sqrt 2 cos, sqrt 2 sin. Each
+    mode's normal deviate is a function of the key and the mode alone, so one key gives the same function at every resolution,
+    up to the modes the grid holds (a Fourier axis's Nyquist mode is left out). It is smooth enough for pointwise values if
+    gamma > d/2. Source: Kovachki et al., JMLR 24(89), section 6; the convention is checked by std(u) = 1.118 for sigma = 25,
+    tau = 5, gamma = 2 on (0, 2 pi).
 
     `zero_mean` leaves out the constant mode, which exists where no axis is a sine one. Draw with `field(key) -> (*grid, 1)`;
     values on other nodes (walls included) with `field.coefficients(key)` and `Grid.interpolate` or `Grid.evaluate`.
     """
 
-    grid: eqx.AbstractVar[Grid]
-    zero_mean: eqx.AbstractVar[bool]
-
-    @property
-    @abc.abstractmethod
-    def power(self) -> Float[np.ndarray, "*grid_hat"]:
-        """The variance of each eigenfunction's amplitude. Host float64."""
+    grid: Grid
+    sigma: float = eqx.field(static=True)
+    tau: float = eqx.field(static=True)
+    gamma: float = eqx.field(static=True)
+    zero_mean: bool = eqx.field(static=True, default=False)
 
     def __check_init__(self):
         require(self.grid.trigonometric, "grid", "a FourierBasis, SineBasis or CosineBasis on every axis", self.grid)
+        require(self.sigma > 0, "sigma", "a number > 0", self.sigma)
         require(self.has_constant or not self.zero_mean, "zero_mean", "False on a grid with a sine axis, which has no constant mode",
                 self.zero_mean)
+        require(self.tau >= 0 and (self.tau > 0 or self.zero_mean or not self.has_constant), "tau",
+                "a number > 0 (0 only with zero_mean, or on a grid with a sine axis)", self.tau)
 
     @property
     def has_constant(self) -> bool:
@@ -50,7 +51,9 @@ class AbstractRandomField(eqx.Module):
     @property
     def variances(self) -> Float[np.ndarray, "*grid_hat"]:
         """E |u_hat_k|^2 of the coefficients. Host float64."""
-        power = np.array(self.power)
+        square = sum(k**2 for k in self.grid.wavenumbers())
+        with np.errstate(divide="ignore"):
+            power = self.sigma**2 * (square + self.tau**2) ** (-self.gamma) / self.grid.volume
         for axis, (basis, j) in enumerate(zip(self.grid.bases, self._indices(), strict=True)):
             if isinstance(basis, FourierBasis):
                 power = np.where(2 * np.abs(j) == self.grid.shape[axis], 0.0, power)
@@ -85,55 +88,6 @@ class AbstractRandomField(eqx.Module):
     def _indices(self) -> list[np.ndarray]:
         each = [self.grid.spectral_basis(i).indices(self.grid.is_half(i)) for i in range(self.grid.ndim)]
         return [along(j, i, self.grid.ndim).astype(np.int32) for i, j in enumerate(each)]
-
-
-class GaussianRandomField(AbstractRandomField):
-    """N(0, sigma^2 (-Lap + tau^2)^(-gamma)) on the box of a grid, in any dimension: power_k = sigma^2 (|k|^2 + tau^2)^(-gamma) / V, V
-    the box's volume. Smooth enough for pointwise values if gamma > d/2.
-
-    Source: Kovachki et al., JMLR 24(89), section 6; the convention is checked by std(u) = 1.118 for sigma = 25, tau = 5, gamma = 2 on
-    (0, 2 pi).
-    """
-
-    grid: Grid
-    sigma: float = eqx.field(static=True)
-    tau: float = eqx.field(static=True)
-    gamma: float = eqx.field(static=True)
-    zero_mean: bool = eqx.field(static=True, default=False)
-
-    def __check_init__(self):
-        require(self.sigma > 0, "sigma", "a number > 0", self.sigma)
-        require(self.tau >= 0 and (self.tau > 0 or self.zero_mean or not self.has_constant), "tau",
-                "a number > 0 (0 only with zero_mean, or on a grid with a sine axis)", self.tau)
-
-    @property
-    def power(self) -> Float[np.ndarray, "*grid_hat"]:
-        square = sum(k**2 for k in self.grid.wavenumbers())
-        with np.errstate(divide="ignore"):
-            return self.sigma**2 * (square + self.tau**2) ** (-self.gamma) / self.grid.volume
-
-
-class PeriodicProcess(AbstractRandomField):
-    """The periodic Gaussian process of kernel prod_i exp(-sin^2(pi (x_i - y_i) / L_i) / (2 scale^2)), of variance 1.
-
-    Its spectrum is known: exp(-b) I_j(b) on each axis, b = 1 / (4 scale^2), I_j a modified Bessel function. Source: the inputs of Du
-    et al., Neural Spectral Methods, ICLR 2024.
-    """
-
-    grid: Grid
-    scale: float = eqx.field(static=True)
-    zero_mean: bool = eqx.field(static=True, default=False)
-
-    def __check_init__(self):
-        require(self.grid.fourier, "grid", "a FourierBasis on every axis", self.grid)
-        require(self.scale > 0, "scale", "a length > 0, as a part of the period", self.scale)
-
-    @property
-    def power(self) -> Float[np.ndarray, "*grid_hat"]:
-        n = 4096
-        kernel = np.exp(-(np.sin(np.pi * np.arange(n) / n) ** 2) / (2 * self.scale**2))
-        spectrum = np.maximum(np.fft.rfft(kernel).real / n, 0.0)  # entire in x: the mean over n points is exact to rounding
-        return np.prod(np.broadcast_arrays(*(spectrum[np.minimum(np.abs(j), n // 2)] for j in self._indices())), axis=0)
 
 
 def threshold(g: Float[Array, "..."], low: float, high: float) -> Float[Array, "..."]:

@@ -12,6 +12,9 @@ from pdesurr.checks import UsageError
 from pdesurr.fields import AutodiffField
 
 CASES = pytest.mark.parametrize("case", DIRECT.values(), ids=DIRECT)
+# Gradients through long loops take long to compile.
+LONG = ("KleinGordon", "NonlinearDiffusion", "FlowMixing")
+GRADIENTS = pytest.mark.parametrize("case", [pytest.param(c, id=n, marks=[pytest.mark.slow] * (n in LONG)) for n, c in DIRECT.items()])
 
 
 def coordinates(grid):
@@ -81,7 +84,7 @@ def test_record_is_the_solution_and_agrees_with_its_refinement(case, x64):
         assert gap < case.refined, (name, gap)
 
 
-@CASES
+@GRADIENTS
 def test_gradient_in_the_input(case, x64):
     """Taylor test: what remains after the gradient falls with the square of the step; vmap and jit agree with a plain call."""
     grid = case.pde.grid(case.sizes[0])

@@ -13,11 +13,20 @@ from pdesurr.pdes import NavierStokes
 from pdesurr.solvers import etdrk, repeated, trajectory
 
 pytestmark = pytest.mark.usefixtures("x64")
-CASES = pytest.mark.parametrize("case", EVOLUTIONS.values(), ids=EVOLUTIONS)
-EXACT = [c for c in EVOLUTIONS.values() if c.exact is not None]
-WITH_EXACT = pytest.mark.parametrize("case", EXACT, ids=[type(c.pde).__name__ for c in EXACT])
-IN_TIME = [c for c in EVOLUTIONS.values() if not c.exact_in_time]
-STEPPED = pytest.mark.parametrize("case", IN_TIME, ids=[type(c.pde).__name__ for c in IN_TIME])
+# What takes longest to compile runs with the slow tests, but for the equation's text, its exact solution and its prior.
+LONG = ("Burgers2D", "GrayScott", "AllenCahn", "Heat")
+
+
+def over(wanted, slow=()):
+    chosen = [pytest.param(c, id=name, marks=[pytest.mark.slow] * (name in slow)) for name, c in EVOLUTIONS.items() if wanted(c)]
+    return pytest.mark.parametrize("case", chosen)
+
+
+CASES = over(lambda c: True)
+DYNAMIC = over(lambda c: True, LONG)
+WITH_EXACT = over(lambda c: c.exact is not None)
+CONVERGENT = over(lambda c: c.exact is not None, LONG)
+STEPPED = over(lambda c: not c.exact_in_time, LONG)
 
 
 def names(case):
@@ -155,7 +164,7 @@ def test_order_in_time(case):
         assert abs(slope - order) < 0.3, (order, slope, errors)
 
 
-@WITH_EXACT
+@CONVERGENT
 def test_spectral_convergence_in_space(case):
     sizes = (case.n // 4, case.n // 2, case.n)
     steps = 1 if case.exact_in_time else 10 * case.steps
@@ -166,7 +175,7 @@ def test_spectral_convergence_in_space(case):
     assert errors[0] < 1e-11 or (errors[1] < max(errors[0] / 5, 1e-11) and errors[2] < max(errors[1] / 30, 1e-11)), errors
 
 
-@CASES
+@DYNAMIC
 def test_invariants_along_a_trajectory(case):
     u, _, grid = smooth(case)
     steps = 8 * case.steps
@@ -194,7 +203,7 @@ def test_residual_of_the_solvers_own_trajectory_vanishes(case):
     assert found[1] < max(found[0] / 8, 1e-9) and found[1] < 1e-3, found
 
 
-@CASES
+@DYNAMIC
 def test_gradient_with_respect_to_the_input(case):
     """Taylor test: the remainder after the gradient falls with the square of the step."""
     u, _, grid = smooth(case)
