@@ -135,9 +135,12 @@ def growth() -> None:
     for panel, name, lines in series:
         for label, points in lines:
             panel.loglog(*zip(*sorted(points), strict=True), "o-", label=label)
+        ticks = sorted({x for _, points in lines for x, _ in points if x not in (85, 141, 211)})
+        panel.set_xticks(ticks, [f"{x:g}" for x in ticks])
+        panel.set_xticks([], minor=True)
         panel.set_xlabel(name)
     axes[0].set_ylabel("seconds")
-    axes[0].legend()
+    axes[0].legend(loc="lower right", fontsize=7)
     figure.savefig(HERE / "results" / "solvers_growth.svg", metadata={"Date": None})
 
 

@@ -1,5 +1,7 @@
 """Generation: the same bits whatever the chunk, the devices or the kills; errors certified."""
 
+# pyright: reportOptionalSubscript=false
+
 import hashlib
 import os
 import signal

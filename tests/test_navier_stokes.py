@@ -1,5 +1,7 @@
 """Navier-Stokes: the sign of the vorticity, the four transforms of a step, the public scheme, steps that are refused."""
 
+# pyright: reportAttributeAccessIssue=false, reportCallIssue=false, reportArgumentType=false
+
 import re
 
 import jax

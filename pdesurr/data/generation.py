@@ -27,7 +27,7 @@ from pdesurr.pdes import AbstractPDE
 
 Precision = Literal["float64", "float32"]
 GROUP = 16  # samples that are solved together; aligned to sample numbers, so that chunks and devices cannot change a bit
-CACHED = 2**18  # nodes of a group solved side by side on a CPU: about what its cache holds; the others follow one by one
+CACHED = 2**16  # nodes of samples solved side by side on a CPU: what its cache holds; the others of a group follow
 CERTIFIED = 8  # samples whose error is measured by refinement
 TOO_COARSE = 0.25  # relative L2 between an input and the same on twice the nodes
 RIGHT = "_right"  # beside the fields of a part: whether each sample was solved
@@ -43,9 +43,8 @@ def generate(pde: AbstractPDE, path: Path | str, *, samples: int, resolution: in
     samples. A killed call is resumed by the same call: finished chunks wait in `.<name>.parts` beside the file. `replay` solves by
     the discretisation of a published set, where the equation offers one; the error stated is then that scheme's.
 
-    Raises `UsageError` for settings (among them a grid too coarse for
-    the prior), `DatasetError` if the file exists (without `overwrite`) or cannot be written,
-    `DivergedError` if the reference solver is right for less than half of the samples, `Stopped` on SIGTERM or Ctrl-C. A sample
+    Raises `UsageError` for settings (among them a grid too coarse for the prior), `DatasetError` if the file exists (without
+    `overwrite`) or cannot be written, `DivergedError` if the reference solver is right for less than half of the samples, `Stopped` on SIGTERM or Ctrl-C. A sample
     for which no route is right is left out: the file is then shorter, and its notes say which are missing.
     """
     path = Path(path)
@@ -109,10 +108,7 @@ class _Solver:
         def groups(route: str, numbers: Any) -> Any:
             record = pde.replay_record if replay else partial(pde.record, route=route)  # pyright: ignore[reportAttributeAccessIssue]
             one = lambda i: record(sample_key(seed, i), grid)  # noqa: E731
-            side_by_side = GROUP
-            if jax.default_backend() == "cpu":
-                side_by_side = max(1, min(GROUP, 2 ** int(math.log2(max(1, CACHED // math.prod(grid.shape))))))
-            fields = jax.lax.map(jax.vmap(one), numbers.reshape(-1, side_by_side))
+            fields = jax.lax.map(jax.vmap(one), numbers.reshape(-1, side_by_side(grid)))
             return jax.tree.map(lambda v: v.reshape(-1, GROUP, *v.shape[2:]), fields)
 
         self.by_route: list[Callable] = [
@@ -150,6 +146,12 @@ def _left_out(pde: AbstractPDE, numbers: np.ndarray, samples: int) -> str:
         raise DivergedError(f"{type(pde).__name__}({pde.parameters}): {text}; take more nodes")
     warnings.warn(text, stacklevel=3)
     return text
+
+
+def side_by_side(grid: Grid) -> int:
+    """How many samples to solve with one `vmap`: a power of two up to GROUP."""
+    fit = max(1, CACHED // math.prod(grid.shape)) if jax.default_backend() == "cpu" else GROUP
+    return min(GROUP, 2 ** int(math.log2(fit)))
 
 
 def _padded(count: int) -> int:

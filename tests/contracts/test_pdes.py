@@ -1,5 +1,7 @@
 """What every evolution equation must show."""
 
+# pyright: reportCallIssue=false, reportAttributeAccessIssue=false
+
 import functools
 
 import jax
