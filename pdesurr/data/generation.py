@@ -44,8 +44,9 @@ def generate(pde: AbstractPDE, path: Path | str, *, samples: int, resolution: in
     the discretisation of a published set, where the equation offers one; the error stated is then that scheme's.
 
     Raises `UsageError` for settings (among them a grid too coarse for the prior), `DatasetError` if the file exists (without
-    `overwrite`) or cannot be written, `DivergedError` if the reference solver is right for less than half of the samples, `Stopped` on SIGTERM or Ctrl-C. A sample
-    for which no route is right is left out: the file is then shorter, and its notes say which are missing.
+    `overwrite`) or cannot be written, `DivergedError` if the reference solver is right for less than half of the samples, `Stopped` on
+    SIGTERM or Ctrl-C. A sample for which no route is right is left out: the file is then shorter, and its notes say which are
+    missing.
     """
     path = Path(path)
     require(isinstance(samples, int) and samples >= 1, "samples", "a whole number >= 1", samples)
