@@ -12,7 +12,7 @@ class Advection(AbstractGaussianStart):
     """u_t + velocity u_x = 0 on (0, length), periodic; the map u(., 0) -> u(., horizon) is a shift by velocity * horizon.
 
     Exact in one step: the equation is linear, and an exponential scheme is then the exact solution. Every norm is conserved.
-    Prior: N(0, sigma^2 (-d_xx + tau^2)^-gamma) without mean, of standard deviation about 0.7.
+    Prior: N(0, sigma^2 (-d_xx + tau^2)^-gamma) without mean, of standard deviation 0.274.
     """
 
     velocity: float | Float[Array, ""] = 1.0

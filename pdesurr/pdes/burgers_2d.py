@@ -25,7 +25,7 @@ class Burgers2D(AbstractGaussianStart):
     intervals: int = eqx.field(static=True, default=1)
     history: int = eqx.field(static=True, default=1)
     refinement: int = eqx.field(static=True, default=1)
-    sigma: float = eqx.field(static=True, default=600.0)
+    sigma: float = eqx.field(static=True, default=166.0)
     tau: float = eqx.field(static=True, default=7.0)
     gamma: float = eqx.field(static=True, default=3.0)
     largest_step: float = eqx.field(static=True, default=0.01)

@@ -15,7 +15,7 @@ class KuramotoSivashinsky(AbstractGaussianStart):
     Chaotic from a length of about 22 (nu = 1) on; errors then grow by a factor e in some ten units of time, so that a horizon of
     50 is well within what float64 can follow. The mean is conserved. Modes with k^2 < 1 / nu grow at k^2 - nu k^4, and the
     advection hands their energy to shorter ones.
-    Prior: N(0, sigma^2 (-d_xx + tau^2)^-gamma) without mean, of standard deviation about 0.6. Good values: 2 nodes per unit length.
+    Prior: N(0, sigma^2 (-d_xx + tau^2)^-gamma) without mean, of standard deviation 0.66. Good values: 2 nodes per unit length.
     """
 
     nu: float | Float[Array, ""] = 1.0
