@@ -82,13 +82,16 @@ def make_pde(name: str, parameters: dict[str, float]) -> "AbstractPDE":
     return _build(classes[name], dict(parameters))
 
 
-def _build(cls: type, numbers: dict[str, float]) -> Any:
+def _build(cls: type, numbers: dict[str, float], like: Any = None) -> Any:
+    """An instance from its numbers; what is absent is that of `like`, an instance, or else the class's own."""
     arguments: dict[str, Any] = {}
     for field in dataclasses.fields(cls):
-        if dataclasses.is_dataclass(field.default):
-            part = _part(get_type_hints(cls)[field.name], type(field.default), set(numbers) - {f.name for f in dataclasses.fields(cls)})
-            arguments[field.name] = _build(part, {f.name: numbers.pop(f.name) for f in dataclasses.fields(part) if f.name in numbers})
-        elif isinstance(field.default, tuple):  # a word for each axis, by its place among those allowed
+        default = field.default if like is None else getattr(like, field.name)
+        if dataclasses.is_dataclass(default):
+            part = _part(get_type_hints(cls)[field.name], type(default), set(numbers) - {f.name for f in dataclasses.fields(cls)})
+            own = {f.name: numbers.pop(f.name) for f in dataclasses.fields(part) if f.name in numbers}
+            arguments[field.name] = _build(part, own, default if part is type(default) else None)
+        elif isinstance(default, tuple):  # a word for each axis, by its place among those allowed
             words = get_args(get_args(get_type_hints(cls)[field.name])[0])
             given = [numbers.pop(f"{field.name}_{axis}") for axis in "xyz" if f"{field.name}_{axis}" in numbers]
             if given:
@@ -96,7 +99,9 @@ def _build(cls: type, numbers: dict[str, float]) -> Any:
                 arguments[field.name] = tuple(words[int(v)] for v in given)
         elif field.name in numbers:
             value = numbers.pop(field.name)
-            arguments[field.name] = value if isinstance(field.default, float) else type(field.default)(value)
+            arguments[field.name] = value if isinstance(default, float) else type(default)(value)
+        elif like is not None:
+            arguments[field.name] = default
     require(not numbers, f"parameters of {cls.__name__}", f"some of {', '.join(_names(cls))}", ", ".join(numbers))
     return cls(**arguments)
 

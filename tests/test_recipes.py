@@ -29,7 +29,8 @@ def draws(name, n, count, x64=True):
         return np.asarray(jax.jit(jax.vmap(lambda k: pde.sample(k, grid)))(jax.random.split(jax.random.key(0), count)))
 
 
-AMPLITUDES = [("burgers_jmlr", 1.044), ("burgers_released", 0.274), ("ns_1e-3", 0.262), ("ns_1e-5_2022", 0.185)]
+AMPLITUDES = [("burgers_jmlr", 1.044), ("burgers_released", 0.274), ("ns_1e-3", 0.262), ("ns_1e-5_2022", 0.185),
+              ("ns_nsm_re4", 0.7115)]
 
 
 @pytest.mark.parametrize(("name", "std"), AMPLITUDES)
@@ -63,3 +64,19 @@ def test_darcy_solutions_have_the_published_size():
 def test_bad_names_and_numbers_are_named(call, words):
     with pytest.raises(UsageError, match=words):
         call()
+
+
+@pytest.mark.parametrize("name", ["ns_nsm_re2", "ns_nsm_re3", "ns_nsm_re4", "ns_nsm_forced"])
+def test_neural_spectral_methods_starts_have_the_kernels_covariance_and_no_mean(name):
+    """E w(x) w(y) = k(x) k(y) - m^2, where k = exp(-sin^2(pi x) / (2 * 0.8^2)) has the mean m."""
+    w = draws(name, 8, 4000)[..., 0]
+    k = np.exp(-(np.sin(np.pi * np.arange(8) / 8) ** 2) / (2 * 0.8**2))
+    expected = np.outer(k, k) - np.mean(k) ** 2
+    assert np.max(np.abs(np.mean(w[:, :1, :1] * w, axis=0) - expected)) < 0.04
+    assert np.max(np.abs(np.mean(w, axis=(1, 2)))) < 1e-14
+
+
+def test_a_start_may_have_another_law_and_keeps_the_numbers_of_its_own():
+    gaussian, smooth = recipes.make_pde("Heat", {"tau": 5.0}), recipes.make_pde("Heat", {"scale": 0.5})
+    assert (gaussian.parameters["sigma"], gaussian.parameters["tau"]) == (49.0, 5.0)
+    assert (smooth.parameters["scale"], smooth.parameters["modes"]) == (0.5, 64.0) and "sigma" not in smooth.parameters

@@ -12,6 +12,7 @@ from jaxtyping import Array, Bool, Float
 
 from pdesurr.checks import require
 from pdesurr.fields import AbstractField, Grid, SpectralField, d
+from pdesurr.pdes._law import AbstractLaw
 from pdesurr.solvers import Semilinear
 from pdesurr.types import Key
 
@@ -35,8 +36,9 @@ class AbstractPDE(eqx.Module):
 
     @property
     def parameters(self) -> dict[str, float]:
-        """The numbers that the problem was made with, by name."""
-        return {f.name: float(getattr(self, f.name)) for f in dataclasses.fields(self)}  # pyright: ignore[reportArgumentType]
+        """The numbers that the problem was made with, by name; those of a law stand among them."""
+        parts = [(f.name, getattr(self, f.name)) for f in dataclasses.fields(self)]  # pyright: ignore[reportArgumentType]
+        return {n: float(x) for name, v in parts for n, x in (v.parameters if isinstance(v, AbstractLaw) else {name: v}).items()}
 
     @property
     @abc.abstractmethod

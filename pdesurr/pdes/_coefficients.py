@@ -1,7 +1,5 @@
 """Laws of a positive coefficient a(x) on the unit square, for diffusion in random media."""
 
-import abc
-import dataclasses
 import math
 
 import equinox as eqx
@@ -11,19 +9,12 @@ from jaxtyping import Array, Float
 
 from pdesurr.checks import require
 from pdesurr.fields import CosineBasis, GaussianRandomField, Grid, lognormal, threshold
+from pdesurr.pdes._law import AbstractLaw
 from pdesurr.types import Key
 
 
-class AbstractCoefficient(eqx.Module):
-    """`law(key, grid) -> (*grid,)`: one draw, the same function of the point at every resolution."""
-
-    @abc.abstractmethod
-    def __call__(self, key: Key, grid: Grid) -> Float[Array, "*grid"]: ...
-
-    @property
-    def parameters(self) -> dict[str, float]:
-        """The law's numbers by name; which names there are tells the laws apart."""
-        return {f.name: float(getattr(self, f.name)) for f in dataclasses.fields(self)}  # pyright: ignore[reportArgumentType]
+class AbstractCoefficient(AbstractLaw):
+    """The law of a coefficient that is positive everywhere."""
 
 
 class AbstractGaussianCoefficient(AbstractCoefficient):

@@ -3,7 +3,6 @@
 import abc
 
 import equinox as eqx
-import jax
 import jax.numpy as jnp
 from jax.core import Tracer
 from jaxtyping import Array, Bool, Float
@@ -11,6 +10,7 @@ from jaxtyping import Array, Bool, Float
 from pdesurr.checks import DivergedError, require
 from pdesurr.fields import ChebyshevBasis, CosineBasis, FourierBasis, Grid, SineBasis, UniformBasis
 from pdesurr.pdes._base import AbstractPDE, Setting
+from pdesurr.pdes._inputs import looked_at, require_numbers, require_state
 from pdesurr.types import Key
 
 
@@ -77,10 +77,8 @@ class AbstractDirect(AbstractPDE):
     def solve(self, a: Float[Array, "*grid c_in"], grid: Grid) -> Float[Array, "*grid c_out"]:
         """The output on the nodes of `a`. Raises `UsageError` for a wrong shape or grid or an input that is not finite, and
         `DivergedError` where the solution is not right (outside jit; inside, the caller checks)."""
-        shape = (*grid.shape, len(self.inputs))
-        require(a.shape == shape, "a", f"one input of shape {shape}", a.shape, "for a batch use jax.vmap")
-        with jax.ensure_compile_time_eval():  # a concrete `a` under someone's jit is still looked at
-            require(isinstance(a, Tracer) or bool(jnp.all(jnp.isfinite(a))), "a", "finite values", "NaN or infinity")
+        require_state(a, (*grid.shape, len(self.inputs)))
+        with looked_at(a):
             self.check(a, grid)
         fields, right = self.recorded(a, grid)
         if not isinstance(right, Tracer) and not bool(right):
@@ -119,7 +117,7 @@ class AbstractExactInTime(AbstractDirect):
     intervals: eqx.AbstractVar[int]
 
     def __check_init__(self):
-        require(0 < self.horizon < float("inf"), "horizon", "a time > 0", self.horizon)
+        require_numbers(self, "horizon")
         require(isinstance(self.intervals, int) and self.intervals >= 1, "intervals", "a whole number >= 1", self.intervals)
 
     @property

@@ -12,8 +12,9 @@ from jax.core import Tracer
 from jaxtyping import Array, Bool, Float
 
 from pdesurr.checks import DivergedError, require
-from pdesurr.fields import FourierBasis, Grid, dealias_mask
+from pdesurr.fields import AbstractField, FourierBasis, Grid, dealias_mask
 from pdesurr.pdes._base import AbstractEvolution, Setting
+from pdesurr.pdes._inputs import looked_at, require_numbers, require_state, require_times
 from pdesurr.solvers import Step, etdrk, repeated, stable_step, trajectory
 from pdesurr.types import Key
 
@@ -37,10 +38,10 @@ class AbstractPeriodicEvolution(AbstractEvolution):
     largest_step: eqx.AbstractVar[float]
 
     def __check_init__(self):
-        require(math.isfinite(self.horizon) and self.horizon > 0, "horizon", "a time > 0", self.horizon)
+        require_numbers(self, "horizon", "largest_step")
+        require(all(math.isfinite(length) and length > 0 for length in self.lengths), "length", "a number > 0", self.lengths)
         require(self.intervals >= self.history >= 1, "history", f"a number of records from 1 to intervals={self.intervals}", self.history)
         require(self.refinement >= 1, "refinement", "a whole number >= 1", self.refinement)
-        require(self.largest_step > 0, "largest_step", "a time > 0", self.largest_step)
 
     @property
     @abc.abstractmethod
@@ -95,18 +96,17 @@ class AbstractPeriodicEvolution(AbstractEvolution):
         `dt`: an upper bound on the time step, `step_size(grid)` unless given. Raises `UsageError` on a wrong shape or time, or a
         `dt` above what `a` allows (outside jit; inside, the caller checks), and `DivergedError` instead of returning NaN.
         """
-        shape = (*grid.shape, len(self.components))
-        require(a.shape == shape, "a", f"one state of shape {shape}", a.shape, "for a batch use jax.vmap")
+        require_state(a, (*grid.shape, len(self.components)))
         at = (self.horizon,) if times is None else tuple(times)
-        require(all(s < t for s, t in zip((-1e-300, *at), at, strict=False)), "times", "increasing numbers >= 0", at)
-        traced = any(isinstance(leaf, Tracer) for leaf in jax.tree.leaves((self, a)))
-        if not traced:
-            require(bool(jnp.all(jnp.isfinite(a))), "a", "finite values", "NaN or infinity")
-            allowed = self.step_size(grid, float(self.speed(a, grid)))
-            require(dt is None or 0 < dt <= allowed, "dt", f"a time step in (0, {allowed:.3g}], which is stable on {grid.shape} nodes", dt)
-            dt = dt or min(allowed, self.step_size(grid))
+        require_times(at)
+        require(dt is None or dt > 0, "dt", "a time step > 0", dt)
+        with looked_at(self, a) as concrete:
+            if concrete:
+                allowed = self.step_size(grid, float(self.speed(a, grid)))
+                require(dt is None or dt <= allowed, "dt", f"a time step in (0, {allowed:.3g}], which is stable on {grid.shape} nodes", dt)
+                dt = dt or min(allowed, self.step_size(grid))
         u = self.evolve(a, grid, at, dt or self.step_size(grid))
-        if not traced and not bool(jnp.all(jnp.isfinite(u))):
+        if not isinstance(u, Tracer) and not bool(jnp.all(jnp.isfinite(u))):
             raise DivergedError(f"{type(self).__name__} left the finite numbers on {grid.shape} nodes; give a smaller dt")
         return u[0] if times is None else u
 
@@ -184,6 +184,28 @@ class AbstractPeriodicEvolution(AbstractEvolution):
         u = self.evolve(a, coarse, tuple(t - start for t in times), self.horizon / setting.steps)
         u = jnp.concatenate(list(u), axis=-1)
         return u if coarse == grid else coarse.resample(u, *grid.shape)
+
+
+class AbstractUnadvected(AbstractPeriodicEvolution):
+    """Nothing is advected explicitly: only accuracy limits the step."""
+
+    @property
+    def fastest(self) -> float:
+        return 0.0
+
+    def speed(self, u: Float[Array, "*grid c"], grid: Grid) -> Float[Array, ""]:
+        return jnp.zeros((), u.dtype)
+
+
+class AbstractExactStep(AbstractUnadvected):
+    """A linear equation: one step of an exponential scheme is exact, however long."""
+
+    @property
+    def largest_step(self) -> float:
+        return self.horizon
+
+    def nonlinear(self, u: AbstractField) -> AbstractField:
+        return 0.0 * u
 
 
 def _every(factor: int, fields: dict[str, Array], grid: Grid) -> dict[str, Array]:

@@ -1,4 +1,7 @@
-"""The priors that equations here share: a Gaussian random field for each component, and a smooth kernel's."""
+"""The priors that equations here share: a Gaussian random field or a smooth kernel's, for each component."""
+
+import abc
+import math
 
 import equinox as eqx
 import jax
@@ -8,30 +11,78 @@ from jaxtyping import Array, Float
 
 from pdesurr.checks import require
 from pdesurr.fields import AbstractBasis, ChebyshevBasis, FourierBasis, GaussianRandomField, Grid
+from pdesurr.pdes._inputs import require_numbers
+from pdesurr.pdes._law import AbstractLaw
 from pdesurr.pdes._periodic import AbstractPeriodicEvolution
 from pdesurr.types import Key
 
 
-class AbstractGaussianStart(AbstractPeriodicEvolution):
-    """Every component starts at an independent draw of N(0, sigma^2 (-Lap + tau^2)^-gamma) without its mean."""
+class AbstractStart(AbstractLaw):
+    """The law of a periodic state without its mean, the same at every point."""
 
-    sigma: eqx.AbstractVar[float]
-    tau: eqx.AbstractVar[float]
-    gamma: eqx.AbstractVar[float]
+    @abc.abstractmethod
+    def deviation(self, grid: Grid) -> float:
+        """The standard deviation of what a grid holds of it."""
 
-    def prior(self, grid: Grid) -> GaussianRandomField:
-        """The law of one component."""
+
+class GaussianStart(AbstractStart):
+    """N(0, sigma^2 (-Lap + tau^2)^-gamma) without its mean; gamma > d / 2, so that states have pointwise values."""
+
+    sigma: float = eqx.field(static=True)
+    tau: float = eqx.field(static=True)
+    gamma: float = eqx.field(static=True)
+
+    def __check_init__(self):
+        require_numbers(self, "sigma", "gamma")
+        require_numbers(self, "tau", zero=True)
+
+    def field(self, grid: Grid) -> GaussianRandomField:
+        require(self.gamma > grid.ndim / 2, "gamma", "a smoothness > d / 2, so that states have pointwise values", self.gamma)
         return GaussianRandomField(grid, self.sigma, self.tau, self.gamma, zero_mean=True)
+
+    def __call__(self, key: Key, grid: Grid) -> Float[Array, "*grid"]:
+        return self.field(grid)(key)[..., 0]
+
+    def deviation(self, grid: Grid) -> float:
+        return self.field(grid).mean_square ** 0.5
+
+
+class KernelStart(AbstractStart):
+    """`KernelField` on `modes` nodes an axis, without its mean: Neural Spectral Methods' Navier-Stokes problems have 0.8 and 64."""
+
+    scale: float = eqx.field(static=True, default=0.8)
+    modes: int = eqx.field(static=True, default=64)
+
+    def __check_init__(self):
+        self.field  # noqa: B018  (refuses a bad scale or modes)
+
+    @property
+    def field(self) -> "KernelField":
+        return KernelField(self.scale, self.modes)
+
+    def __call__(self, key: Key, grid: Grid) -> Float[Array, "*grid"]:
+        u = self.field(key, grid)
+        return u - jnp.mean(u)
+
+    def deviation(self, grid: Grid) -> float:
+        """The kernel is 1 at no distance; the mean over the box has the kernel's mean as variance."""
+        return (1 - math.prod(float(np.mean(self.field.covariance(b))) for b in grid.bases)) ** 0.5
+
+
+class AbstractRandomStart(AbstractPeriodicEvolution):
+    """Every component starts at an independent draw of the law `prior`."""
+
+    prior: eqx.AbstractVar[AbstractStart]
 
     @property
     def deviation(self) -> float:
         """The prior's standard deviation, the same at every point."""
-        return self.prior(self.grid(64)).mean_square ** 0.5
+        return self.prior.deviation(self.grid(64))
 
     def sample(self, key: Key, grid: Grid) -> Float[Array, "*grid c"]:
         count = len(self.components)
         keys = [key] if count == 1 else list(jax.random.split(key, count))
-        return jnp.concatenate([self.prior(grid)(k) for k in keys], axis=-1)
+        return jnp.stack([self.prior(k, grid) for k in keys], axis=-1)
 
 
 class KernelField(eqx.Module):
@@ -58,9 +109,13 @@ class KernelField(eqx.Module):
             u = jnp.moveaxis(jnp.tensordot(jnp.asarray(self._root(basis), u.dtype), u, ((1,), (axis,)), precision="highest"), 0, axis)
         return nodes.interpolate(nodes.transform(u), grid)
 
-    def _root(self, basis: AbstractBasis) -> Float[np.ndarray, "n n"]:
-        """The symmetric square root of one axis' covariance; that of a product of axes is the product of theirs."""
+    def covariance(self, basis: AbstractBasis) -> Float[np.ndarray, "n n"]:
+        """The kernel between the nodes of one axis; that of a product of axes is the product of theirs."""
         gap = (basis.nodes[:, None] - basis.nodes) / basis.length
         square = np.sin(np.pi * gap) ** 2 if basis.periodic else gap**2
-        values, vectors = np.linalg.eigh(np.exp(-square / (2 * self.scale**2)))
+        return np.exp(-square / (2 * self.scale**2))
+
+    def _root(self, basis: AbstractBasis) -> Float[np.ndarray, "n n"]:
+        """The symmetric square root of one axis' covariance."""
+        values, vectors = np.linalg.eigh(self.covariance(basis))
         return vectors * np.sqrt(np.maximum(values, 0)) @ vectors.T

@@ -1,15 +1,16 @@
 """The Allen-Cahn equation."""
 
 import equinox as eqx
-import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from pdesurr.checks import require
-from pdesurr.fields import AbstractField, Grid, laplacian
-from pdesurr.pdes._prior import AbstractGaussianStart
+from pdesurr.fields import AbstractField, laplacian
+from pdesurr.pdes._inputs import require_numbers
+from pdesurr.pdes._periodic import AbstractUnadvected
+from pdesurr.pdes._prior import AbstractRandomStart, AbstractStart, GaussianStart
 
 
-class AllenCahn(AbstractGaussianStart):
+class AllenCahn(AbstractUnadvected, AbstractRandomStart):
     """u_t = epsilon Lap u + rate (u - u^3) on (-length / 2, length / 2)^dimension, periodic; the map u(., 0) -> u(., horizon).
 
     The gradient flow of the energy int epsilon |grad u|^2 / 2 + rate (u^2 - 1)^2 / 4, which falls. Solutions settle at -1 and 1 with
@@ -26,27 +27,16 @@ class AllenCahn(AbstractGaussianStart):
     intervals: int = eqx.field(static=True, default=1)
     history: int = eqx.field(static=True, default=1)
     refinement: int = eqx.field(static=True, default=1)
-    sigma: float = eqx.field(static=True, default=64.0)
-    tau: float = eqx.field(static=True, default=5.0)
-    gamma: float = eqx.field(static=True, default=3.0)
+    prior: AbstractStart = GaussianStart(64.0, 5.0, 3.0)
     largest_step: float = eqx.field(static=True, default=0.01)
 
     def __check_init__(self):
-        for name in ("epsilon", "rate"):
-            value = getattr(self, name)
-            require(not isinstance(value, (int, float)) or value > 0, name, "a number > 0", value)
+        require_numbers(self, "epsilon", "rate")
         require(self.dimension in (1, 2, 3), "dimension", "1, 2 or 3", self.dimension)
 
     @property
     def lengths(self) -> tuple[float, ...]:
         return (self.length,) * self.dimension
-
-    @property
-    def fastest(self) -> float:
-        return 0.0
-
-    def speed(self, u: Float[Array, "*grid 1"], grid: Grid) -> Float[Array, ""]:
-        return jnp.zeros((), u.dtype)
 
     def linear(self, u: AbstractField) -> AbstractField:
         return self.epsilon * laplacian(u, *("x", "y", "z")[: self.dimension])

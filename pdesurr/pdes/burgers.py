@@ -14,6 +14,7 @@ from jaxtyping import Array, Bool, Float, Int
 from pdesurr.checks import DivergedError, require
 from pdesurr.fields import AbstractField, FourierBasis, GaussianRandomField, Grid, d
 from pdesurr.pdes._base import AbstractEvolution, Setting
+from pdesurr.pdes._inputs import looked_at, require_numbers, require_state, require_times
 from pdesurr.solvers import etdrk, repeated
 from pdesurr.types import Key
 
@@ -48,10 +49,7 @@ class Burgers(AbstractEvolution):
     zero_mean: bool = eqx.field(static=True, default=True)
 
     def __check_init__(self):
-        if isinstance(self.nu, (int, float)):
-            require(math.isfinite(self.nu) and self.nu > 0, "nu", "a viscosity > 0", self.nu)
-        require(math.isfinite(self.length) and self.length > 0, "length", "a number > 0", self.length)
-        require(math.isfinite(self.horizon) and self.horizon > 0, "horizon", "a time > 0", self.horizon)
+        require_numbers(self, "nu", "length", "horizon", "sigma")
         require(self.gamma > 0.5, "gamma", "a smoothness > 1/2, so that u0 has pointwise values", self.gamma)
 
     # What the battery and the data room read.
@@ -107,24 +105,23 @@ class Burgers(AbstractEvolution):
         or time, and `DivergedError` instead of returning NaN (outside jit; inside, the caller checks).
         """
         require(method in METHODS, "method", f"one of {METHODS}", method)
-        require(a.shape == (*grid.shape, 1), "a", f"one sample of shape {(*grid.shape, 1)}", a.shape, "for a batch use jax.vmap")
+        require_state(a, (*grid.shape, 1))
         at = (self.horizon,) if times is None else tuple(times)
-        require(all(s < t for s, t in zip((-1e-300, *at), at, strict=False)), "times", "increasing numbers >= 0", at)
-        traced = isinstance(a, Tracer) or isinstance(self.nu, Tracer)
-        if speed is None and not traced:
-            speed = float(jnp.max(jnp.abs(a)))
+        require_times(at)
+        with looked_at(a) as concrete:
+            speed = float(jnp.max(jnp.abs(a))) if speed is None and concrete else speed
         require(speed is not None or method in ("cole_hopf", "heat_kernel"), "speed",
                 "a bound on |u|, since under jit it cannot be read off the data", speed, "or name the method")
         routes = {"cole_hopf": self.cole_hopf, "heat_kernel": self.heat_kernel, "etdrk4": partial(self.etdrk4, speed=speed or 0.0)}
         if method == "auto":
             choice = self.best_method(a, grid, at)
-            if traced:
+            if isinstance(choice, Tracer):
                 u = jax.lax.switch(choice, [partial(route, grid=grid, times=at) for route in routes.values()], a)
             else:
                 u = list(routes.values())[int(choice)](a, grid, at)
         else:
             u = routes[method](a, grid, at)
-        if not traced and not bool(jnp.all(jnp.isfinite(u))):
+        if not isinstance(u, Tracer) and not bool(jnp.all(jnp.isfinite(u))):
             raise DivergedError(f"Burgers(nu={self.nu}) on {grid.shape[0]} nodes left the finite numbers; take more nodes or a larger nu")
         return u[0] if times is None else u
 

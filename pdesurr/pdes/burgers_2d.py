@@ -4,14 +4,14 @@ import equinox as eqx
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from pdesurr.checks import require
 from pdesurr.fields import AbstractField, Grid, d, laplacian
-from pdesurr.pdes._prior import AbstractGaussianStart
+from pdesurr.pdes._inputs import require_numbers
+from pdesurr.pdes._prior import AbstractRandomStart, AbstractStart, GaussianStart
 
 Pair = tuple[AbstractField, AbstractField]
 
 
-class Burgers2D(AbstractGaussianStart):
+class Burgers2D(AbstractRandomStart):
     """u_t + u u_x + v u_y = nu Lap u,  v_t + u v_x + v v_y = nu Lap v on (0, length)^2, periodic; (u, v)(., 0) -> (u, v)(., horizon).
 
     max |u| and max |v| never grow. Where v = u = W(x + y, 2 t), W solves the one-dimensional equation: the exact solution that the
@@ -25,13 +25,11 @@ class Burgers2D(AbstractGaussianStart):
     intervals: int = eqx.field(static=True, default=1)
     history: int = eqx.field(static=True, default=1)
     refinement: int = eqx.field(static=True, default=1)
-    sigma: float = eqx.field(static=True, default=166.0)
-    tau: float = eqx.field(static=True, default=7.0)
-    gamma: float = eqx.field(static=True, default=3.0)
+    prior: AbstractStart = GaussianStart(166.0, 7.0, 3.0)
     largest_step: float = eqx.field(static=True, default=0.01)
 
     def __check_init__(self):
-        require(not isinstance(self.nu, (int, float)) or self.nu > 0, "nu", "a viscosity > 0", self.nu)
+        require_numbers(self, "nu")
 
     @property
     def components(self) -> tuple[str, ...]:

@@ -13,6 +13,7 @@ from jaxtyping import Array, Bool, Float
 from pdesurr.checks import require
 from pdesurr.fields import AbstractField, ChebyshevBasis, Grid, d, laplacian
 from pdesurr.pdes._direct import AbstractDirect, by_nodes
+from pdesurr.pdes._inputs import require_numbers
 from pdesurr.solvers.newton import newton
 from pdesurr.types import Key
 
@@ -41,7 +42,7 @@ class Cavity(AbstractDirect):
         if isinstance(self.re, (int, float)):
             require(0 < self.re <= 5000, "re", "a Reynolds number in (0, 5000], where the flow is steady", self.re)
         require(self.flatness >= 2 and self.flatness % 2 == 0, "flatness", "an even whole number >= 2", self.flatness)
-        require(math.isfinite(self.sigma) and self.sigma >= 0, "sigma", "a standard deviation >= 0", self.sigma)
+        require_numbers(self, "sigma", zero=True)
 
     @property
     def inputs(self) -> tuple[str, ...]:

@@ -14,6 +14,7 @@ from pdesurr.checks import DivergedError, require
 from pdesurr.fields import AbstractField, Grid, UniformBasis, d
 from pdesurr.pdes._base import AbstractPDE, Setting
 from pdesurr.pdes._coefficients import AbstractCoefficient, PiecewiseConstant
+from pdesurr.pdes._inputs import looked_at, require_state
 from pdesurr.solvers.elliptic import (
     Operator,
     block_tridiagonal,
@@ -52,11 +53,6 @@ class Darcy(AbstractPDE):
     def __check_init__(self):
         whole = isinstance(self.refinement, int) and self.refinement >= 1
         require(whole and (self.refinement % 2 == 1 or not self.cells), "refinement", "a whole number >= 1, odd on cells", self.refinement)
-
-    @property
-    def parameters(self) -> dict[str, float]:
-        return {**self.coefficient.parameters, "forcing": float(self.forcing), "refinement": float(self.refinement),
-                "cells": float(self.cells)}
 
     @property
     def units(self) -> dict[str, str]:
@@ -102,13 +98,12 @@ class Darcy(AbstractPDE):
         and finite, or a wrong shape, and `DivergedError` if the residual stays large.
         """
         require(preconditioner in get_args(Preconditioner), "preconditioner", f"one of {get_args(Preconditioner)}", preconditioner)
-        require(a.shape == (*grid.shape, 1), "a", f"one coefficient of shape {(*grid.shape, 1)}", a.shape, "for a batch use jax.vmap")
-        traced = isinstance(a, Tracer) or isinstance(self.forcing, Tracer)
-        if not traced:
-            least = float(jnp.min(a))
-            require(bool(jnp.all(jnp.isfinite(a))) and least > 0, "a", "a finite coefficient > 0 everywhere", least)
+        require_state(a, (*grid.shape, 1))
+        with looked_at(a) as concrete:
+            require(not concrete or bool(jnp.all(a > 0)), "a", "a coefficient > 0 everywhere", "one that is not")
         u, residual = self._solved(a[..., 0], grid, iterations or ITERATIONS[a.dtype.name], preconditioner)
-        if not traced and iterations is None and preconditioner == "multigrid" and not bool(residual <= RESIDUAL[a.dtype.name]):
+        checked = iterations is None and preconditioner == "multigrid" and not isinstance(residual, Tracer)
+        if checked and not bool(residual <= RESIDUAL[a.dtype.name]):
             count = ITERATIONS[a.dtype.name]
             raise DivergedError(f"Darcy: the residual is {float(residual):.1e} after {count} iterations; give more iterations")
         return u[..., None]

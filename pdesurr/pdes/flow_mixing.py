@@ -1,6 +1,5 @@
 """Flow mixing: a front wound up by a vortex, exact along streamlines."""
 
-import math
 
 import equinox as eqx
 import jax
@@ -10,6 +9,7 @@ from jaxtyping import Array, Bool, Float
 from pdesurr.checks import require
 from pdesurr.fields import AbstractField, ChebyshevBasis, GaussianRandomField, Grid, SineBasis, d, known
 from pdesurr.pdes._direct import AbstractExactInTime, by_nodes
+from pdesurr.pdes._inputs import require_numbers
 from pdesurr.types import Key
 
 
@@ -32,8 +32,8 @@ class FlowMixing(AbstractExactInTime):
     sigma: float = eqx.field(static=True, default=0.2)
 
     def __check_init__(self):
-        require(math.isfinite(self.v_max) and self.v_max > 0, "v_max", "a number > 0", self.v_max)
-        require(math.isfinite(self.sigma) and self.sigma >= 0, "sigma", "a standard deviation >= 0", self.sigma)
+        require_numbers(self, "v_max")
+        require_numbers(self, "sigma", zero=True)
 
     @property
     def inputs(self) -> tuple[str, ...]:

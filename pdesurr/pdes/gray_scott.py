@@ -4,15 +4,15 @@ import equinox as eqx
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from pdesurr.checks import require
 from pdesurr.fields import AbstractField, GaussianRandomField, Grid, laplacian
-from pdesurr.pdes._periodic import AbstractPeriodicEvolution
+from pdesurr.pdes._inputs import require_numbers
+from pdesurr.pdes._periodic import AbstractUnadvected
 from pdesurr.types import Key
 
 Pair = tuple[AbstractField, AbstractField]
 
 
-class GrayScott(AbstractPeriodicEvolution):
+class GrayScott(AbstractUnadvected):
     """u_t = d_u Lap u - u v^2 + feed (1 - u),  v_t = d_v Lap v + u v^2 - (feed + kill) v on (0, length)^2, periodic.
 
     Pearson, Science 261 (1993): from the rest state (1, 0), spots and stripes grow where v starts large enough. Records at equal
@@ -33,9 +33,7 @@ class GrayScott(AbstractPeriodicEvolution):
     largest_step: float = eqx.field(static=True, default=1.0)
 
     def __check_init__(self):
-        for name in ("feed", "kill", "d_u", "d_v"):
-            value = getattr(self, name)
-            require(not isinstance(value, (int, float)) or value > 0, name, "a number > 0", value)
+        require_numbers(self, "feed", "kill", "d_u", "d_v")
 
     @property
     def components(self) -> tuple[str, ...]:
@@ -44,13 +42,6 @@ class GrayScott(AbstractPeriodicEvolution):
     @property
     def lengths(self) -> tuple[float, ...]:
         return (self.length, self.length)
-
-    @property
-    def fastest(self) -> float:
-        return 0.0
-
-    def speed(self, u: Float[Array, "n n 2"], grid: Grid) -> Float[Array, ""]:
-        return jnp.zeros((), u.dtype)
 
     def sample(self, key: Key, grid: Grid) -> Float[Array, "n n 2"]:
         tau = 6 / self.length

@@ -10,6 +10,7 @@ from jaxtyping import Array, Bool, Float
 from pdesurr.checks import require
 from pdesurr.fields import AbstractField, ChebyshevBasis, GaussianRandomField, Grid, SineBasis, d, known, laplacian
 from pdesurr.pdes._direct import AbstractExactInTime, by_nodes
+from pdesurr.pdes._inputs import require_numbers
 from pdesurr.solvers import repeated, trajectory
 from pdesurr.solvers.chebyshev import dirichlet_matrix
 from pdesurr.types import Key
@@ -35,7 +36,7 @@ class KleinGordon(AbstractExactInTime):
     sigma: float = eqx.field(static=True, default=0.2)
 
     def __check_init__(self):
-        require(math.isfinite(self.sigma) and self.sigma >= 0, "sigma", "a standard deviation >= 0", self.sigma)
+        require_numbers(self, "sigma", zero=True)
 
     @property
     def inputs(self) -> tuple[str, ...]:

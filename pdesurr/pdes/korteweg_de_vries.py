@@ -4,12 +4,12 @@ import equinox as eqx
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from pdesurr.checks import require
 from pdesurr.fields import AbstractField, Grid, d
-from pdesurr.pdes._prior import AbstractGaussianStart
+from pdesurr.pdes._inputs import require_numbers
+from pdesurr.pdes._prior import AbstractRandomStart, AbstractStart, GaussianStart
 
 
-class KortewegDeVries(AbstractGaussianStart):
+class KortewegDeVries(AbstractRandomStart):
     """u_t + u u_x + delta^2 u_xxx = 0 on (0, length), periodic; the map u(., 0) -> u(., horizon).
 
     delta = 0.022 on (0, 2) is the problem of Zabusky and Kruskal, Phys. Rev. Lett. 15 (1965), whose solitons
@@ -27,13 +27,11 @@ class KortewegDeVries(AbstractGaussianStart):
     intervals: int = eqx.field(static=True, default=1)
     history: int = eqx.field(static=True, default=1)
     refinement: int = eqx.field(static=True, default=1)
-    sigma: float = eqx.field(static=True, default=64.0)
-    tau: float = eqx.field(static=True, default=5.0)
-    gamma: float = eqx.field(static=True, default=3.0)
+    prior: AbstractStart = GaussianStart(64.0, 5.0, 3.0)
     largest_step: float = eqx.field(static=True, default=5e-4)
 
     def __check_init__(self):
-        require(not isinstance(self.delta, (int, float)) or self.delta > 0, "delta", "a number > 0", self.delta)
+        require_numbers(self, "delta")
 
     @property
     def lengths(self) -> tuple[float, ...]:

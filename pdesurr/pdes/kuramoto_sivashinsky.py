@@ -4,12 +4,12 @@ import equinox as eqx
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from pdesurr.checks import require
 from pdesurr.fields import AbstractField, Grid, d
-from pdesurr.pdes._prior import AbstractGaussianStart
+from pdesurr.pdes._inputs import require_numbers
+from pdesurr.pdes._prior import AbstractRandomStart, AbstractStart, GaussianStart
 
 
-class KuramotoSivashinsky(AbstractGaussianStart):
+class KuramotoSivashinsky(AbstractRandomStart):
     """u_t + u u_x + u_xx + nu u_xxxx = 0 on (0, length), periodic; records at equal intervals, the first to the last.
 
     Chaotic from a length of about 22 (nu = 1) on; errors then grow by a factor e in some ten units of time, so that a horizon of
@@ -24,13 +24,11 @@ class KuramotoSivashinsky(AbstractGaussianStart):
     intervals: int = eqx.field(static=True, default=20)
     history: int = eqx.field(static=True, default=1)
     refinement: int = eqx.field(static=True, default=1)
-    sigma: float = eqx.field(static=True, default=0.5)
-    tau: float = eqx.field(static=True, default=0.5)
-    gamma: float = eqx.field(static=True, default=2.0)
+    prior: AbstractStart = GaussianStart(0.5, 0.5, 2.0)
     largest_step: float = eqx.field(static=True, default=0.05)
 
     def __check_init__(self):
-        require(not isinstance(self.nu, (int, float)) or self.nu > 0, "nu", "a number > 0", self.nu)
+        require_numbers(self, "nu")
 
     @property
     def lengths(self) -> tuple[float, ...]:

@@ -10,6 +10,7 @@ from jaxtyping import Array, Bool, Float
 from pdesurr.checks import require
 from pdesurr.fields import FourierBasis, Grid
 from pdesurr.pdes._direct import AbstractExactInTime
+from pdesurr.pdes._inputs import require_numbers
 from pdesurr.solvers import repeated, trajectory
 from pdesurr.types import Key
 
@@ -44,10 +45,8 @@ class Lorenz96(AbstractExactInTime):
     def __check_init__(self):
         require(isinstance(self.fast, int) and self.fast >= 4, "fast", "a number >= 4, so that neighbours differ", self.fast)
         require(0 < self.dt <= 0.02, "dt", "a time step in (0, 0.02]", self.dt)
-        require(math.isfinite(self.spin_up) and self.spin_up >= 0, "spin_up", "a time >= 0", self.spin_up)
-        for name in ("b", "c"):
-            value = getattr(self, name)
-            require(not isinstance(value, (int, float)) or value > 0, name, "a ratio > 0", value)
+        require_numbers(self, "spin_up", zero=True)
+        require_numbers(self, "b", "c")
 
     @property
     def inputs(self) -> tuple[str, ...]:

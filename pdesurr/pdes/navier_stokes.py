@@ -7,14 +7,14 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
-from pdesurr.checks import require
-from pdesurr.fields import AbstractField, GaussianRandomField, Grid, SpectralField, d, known, laplacian
-from pdesurr.pdes._periodic import AbstractPeriodicEvolution
+from pdesurr.fields import AbstractField, Grid, SpectralField, d, known, laplacian
+from pdesurr.pdes._inputs import require_numbers
+from pdesurr.pdes._prior import AbstractRandomStart, AbstractStart, GaussianStart
 from pdesurr.solvers import crank_nicolson_euler, repeated, trajectory
 from pdesurr.types import Key
 
 
-class NavierStokes(AbstractPeriodicEvolution):
+class NavierStokes(AbstractRandomStart):
     """w_t + u . grad w = nu Lap w - drag w + f on (0, length)^2, periodic, with div u = 0 and w = dv/dx - du/dy.
 
     The stream function gives the velocity: -Lap psi = w, (u, v) = (psi_y, -psi_x). This is the sign of the public data of Li et
@@ -41,18 +41,11 @@ class NavierStokes(AbstractPeriodicEvolution):
     intervals: int = eqx.field(static=True, default=50)
     history: int = eqx.field(static=True, default=10)
     refinement: int = eqx.field(static=True, default=1)
-    sigma: float = eqx.field(static=True, default=2**0.5 * 7**1.5)
-    tau: float = eqx.field(static=True, default=7.0)
-    gamma: float = eqx.field(static=True, default=2.5)
+    prior: AbstractStart = GaussianStart(2**0.5 * 7**1.5, 7.0, 2.5)
     largest_step: float = eqx.field(static=True, default=0.05)
 
     def __check_init__(self):
-        for name in ("nu", "drag"):
-            value = getattr(self, name)
-            if isinstance(value, (int, float)):
-                require(math.isfinite(value) and value >= 0, name, "a number >= 0", value)
-        require(self.length > 0, "length", "a number > 0", self.length)
-        require(self.gamma > 1, "gamma", "a smoothness > 1, so that w0 has pointwise values", self.gamma)
+        require_numbers(self, "nu", "drag", zero=True)
 
     @property
     def components(self) -> tuple[str, ...]:
@@ -89,9 +82,6 @@ class NavierStokes(AbstractPeriodicEvolution):
 
     # The prior and the step.
 
-    def sample(self, key: Key, grid: Grid) -> Float[Array, "n n 1"]:
-        return GaussianRandomField(grid, self.sigma, self.tau, self.gamma, zero_mean=True)(key)
-
     def velocity(self, w: Float[Array, "n n"], grid: Grid) -> tuple[Array, Array]:
         """(u, v) of a vorticity."""
         psi = -SpectralField(grid, nodal=w, dealias=1.0).inverse_laplacian()
@@ -104,8 +94,7 @@ class NavierStokes(AbstractPeriodicEvolution):
     @property
     def fastest(self) -> float:
         """Start of the prior, plus what each forcing drives in the viscous balance, or in the time there is."""
-        field = GaussianRandomField(self.grid(32), self.sigma, self.tau, self.gamma, zero_mean=True)
-        bound = 3 * field.mean_square**0.5 * self.length / (2 * math.pi)
+        bound = 3 * self.prior.deviation(self.grid(32)) * self.length / (2 * math.pi)
         unit = 2 * math.pi / self.length
         for k, amplitude in ((2**0.5 * unit, 2 * self.forcing), (self.wavenumber * unit, self.kolmogorov * self.wavenumber * unit)):
             rate = float(self.nu) * k**2 + float(self.drag)

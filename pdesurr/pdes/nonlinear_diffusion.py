@@ -11,6 +11,7 @@ from jaxtyping import Array, Bool, Float
 from pdesurr.checks import require
 from pdesurr.fields import AbstractField, Grid, UniformBasis, d
 from pdesurr.pdes._direct import AbstractExactInTime
+from pdesurr.pdes._inputs import require_numbers
 from pdesurr.solvers import trajectory
 from pdesurr.solvers.diffrax_bridge import adaptive, begin
 from pdesurr.types import Key
@@ -40,8 +41,7 @@ class NonlinearDiffusion(AbstractExactInTime):
     refinement: int = eqx.field(static=True, default=3)
 
     def __check_init__(self):
-        if isinstance(self.alpha, (int, float)):
-            require(math.isfinite(self.alpha) and self.alpha > 0, "alpha", "a number > 0", self.alpha)
+        require_numbers(self, "alpha")
         require(self.refinement >= 1 and self.refinement % 2 == 1, "refinement", "an odd whole number >= 1", self.refinement)
         require(self.bumps >= 1, "bumps", "a whole number >= 1", self.bumps)
 

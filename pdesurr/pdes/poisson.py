@@ -1,17 +1,20 @@
 """The Poisson equation."""
 
-import math
 
 import equinox as eqx
 import jax.numpy as jnp
+from jax.core import Tracer
 from jaxtyping import Array, Bool, Float
 
 from pdesurr.checks import require
-from pdesurr.fields import AbstractField, ChebyshevBasis, FourierBasis, Grid, laplacian
+from pdesurr.fields import AbstractField, ChebyshevBasis, FourierBasis, Grid, SineBasis, laplacian
 from pdesurr.pdes._direct import AbstractDirect, by_nodes
+from pdesurr.pdes._inputs import require_numbers
 from pdesurr.pdes._prior import KernelField
 from pdesurr.solvers import fast_helmholtz
 from pdesurr.types import Key
+
+BALANCED = 1e-5  # how far from zero, relative to its maximum, rounding in float32 may leave a mean
 
 
 class Poisson(AbstractDirect):
@@ -32,7 +35,7 @@ class Poisson(AbstractDirect):
 
     def __check_init__(self):
         require(self.dimension in (1, 2, 3), "dimension", "1, 2 or 3", self.dimension)
-        require(math.isfinite(self.length) and self.length > 0, "length", "a number > 0", self.length)
+        require_numbers(self, "length")
         self.prior  # noqa: B018  (refuses a bad scale or modes)
 
     @property
@@ -67,6 +70,10 @@ class Poisson(AbstractDirect):
     def check(self, a: Float[Array, "*grid 1"], grid: Grid) -> None:
         require(grid.ndim == self.dimension, "grid", f"{self.dimension} axes", grid.ndim)
         require(grid.spectral, "grid", "spectral bases", grid, "use pde.grid(n)")
+        if not isinstance(a, Tracer) and not any(isinstance(b, (ChebyshevBasis, SineBasis)) for b in grid.bases):
+            excess = float(jnp.abs(jnp.mean(a))) / max(float(jnp.max(jnp.abs(a))), 1e-300)
+            require(excess <= BALANCED, "s", "a right side of mean zero, since without a wall that holds u nothing else has a solution",
+                    f"a mean of {excess:.1e} times its maximum", "subtract it: s - jnp.mean(s)")
 
     def recorded(self, a: Float[Array, "*grid 1"], grid: Grid) -> tuple[dict[str, Array], Bool[Array, ""]]:
         u = fast_helmholtz(grid)(-a[..., 0])

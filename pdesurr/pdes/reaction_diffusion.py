@@ -4,15 +4,15 @@ import equinox as eqx
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from pdesurr.checks import require
 from pdesurr.fields import AbstractField, Grid, d
-from pdesurr.pdes._periodic import AbstractPeriodicEvolution
+from pdesurr.pdes._inputs import require_numbers
+from pdesurr.pdes._periodic import AbstractUnadvected
 from pdesurr.pdes._prior import KernelField
 from pdesurr.solvers import repeated, strang
 from pdesurr.types import Key
 
 
-class ReactionDiffusion(AbstractPeriodicEvolution):
+class ReactionDiffusion(AbstractUnadvected):
     """u_t = nu u_xx + rho u (1 - u) on (0, 1), periodic; the map u(., 0) -> u(., horizon).
 
     The problem of Neural Spectral Methods (Du et al., ICLR 2024), with rho = 5 and nu = 0.005, 0.01, 0.05 or 0.1. If 0 <= u <= 1 at
@@ -31,20 +31,11 @@ class ReactionDiffusion(AbstractPeriodicEvolution):
     largest_step: float = eqx.field(static=True, default=0.01)
 
     def __check_init__(self):
-        for name in ("nu", "rho", "scale"):
-            value = getattr(self, name)
-            require(not isinstance(value, (int, float)) or value > 0, name, "a number > 0", value)
+        require_numbers(self, "nu", "rho")
 
     @property
     def lengths(self) -> tuple[float, ...]:
         return (1.0,)
-
-    @property
-    def fastest(self) -> float:
-        return 0.0
-
-    def speed(self, u: Float[Array, "n 1"], grid: Grid) -> Float[Array, ""]:
-        return jnp.zeros((), u.dtype)
 
     def linear(self, u: AbstractField) -> AbstractField:
         return self.nu * d(u, "x", 2) + self.rho * u

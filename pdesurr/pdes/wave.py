@@ -1,6 +1,5 @@
 """The wave equation, exact in the eigenfunctions of each axis."""
 
-import math
 from collections.abc import Callable
 from typing import Literal, NamedTuple, get_args
 
@@ -25,6 +24,7 @@ from pdesurr.fields import (
     laplacian,
 )
 from pdesurr.pdes._direct import AbstractExactInTime, by_nodes
+from pdesurr.pdes._inputs import require_numbers
 from pdesurr.types import Key
 
 Ends = Literal["periodic", "fixed", "free", "mixed"]
@@ -52,14 +52,12 @@ class Wave(AbstractExactInTime):
     velocity: float = eqx.field(static=True, default=0.0)
 
     def __check_init__(self):
-        if isinstance(self.c, (int, float)):
-            require(math.isfinite(self.c) and self.c > 0, "c", "a speed > 0", self.c)
+        require_numbers(self, "c", "length", "sigma")
+        require_numbers(self, "tau", "velocity", zero=True)
         known = get_args(Ends)
         good = isinstance(self.ends, tuple) and 1 <= len(self.ends) <= 3 and all(e in known for e in self.ends)
         require(good, "ends", f"a tuple of one to three of {known}", self.ends)
-        require(math.isfinite(self.length) and self.length > 0, "length", "a number > 0", self.length)
         require(self.gamma > len(self.ends) / 2, "gamma", "a smoothness > d / 2, so that u0 has pointwise values", self.gamma)
-        require(math.isfinite(self.sigma) and self.sigma > 0, "sigma", "a number > 0", self.sigma)
 
     @property
     def parameters(self) -> dict[str, float]:

@@ -1,0 +1,42 @@
+"""What every equation asks of its numbers, states and times. What is traced is not looked at: there the caller checks."""
+
+import contextlib
+import math
+from collections.abc import Iterator
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jax.core import Tracer
+from jaxtyping import Array
+
+from pdesurr.checks import require
+
+
+@contextlib.contextmanager
+def looked_at(*values: Any) -> Iterator[bool]:
+    """Whether all arrays in `values` are concrete; inside the block they can be computed with, also under someone else's jit."""
+    with jax.ensure_compile_time_eval():
+        yield not any(isinstance(leaf, Tracer) for leaf in jax.tree.leaves(values))
+
+
+def require_numbers(owner: Any, *names: str, zero: bool = False) -> None:
+    """Raise `UsageError` unless the attributes of these names are finite and > 0, or >= 0 with `zero`."""
+    for name in names:
+        value = getattr(owner, name)
+        with looked_at(value) as concrete:
+            good = not concrete or bool(jnp.all(jnp.isfinite(value) & ((value >= 0) if zero else (value > 0))))
+        require(good, name, f"a number {'>=' if zero else '>'} 0", value)
+
+
+def require_state(a: Array, shape: tuple[int, ...]) -> None:
+    """Raise `UsageError` unless `a` is one finite sample of that shape."""
+    require(a.shape == shape, "a", f"one sample of shape {shape}", a.shape, "for a batch use jax.vmap")
+    with looked_at(a) as concrete:
+        require(not concrete or bool(jnp.all(jnp.isfinite(a))), "a", "finite values", "NaN or infinity")
+
+
+def require_times(times: tuple[float, ...]) -> None:
+    """Raise `UsageError` unless there are times, and they are finite, >= 0 and increasing."""
+    increasing = all(s < t for s, t in zip((-1e-300, *times), times, strict=False))
+    require(increasing and len(times) > 0 and math.isfinite(times[-1]), "times", "increasing finite numbers >= 0", times)
