@@ -113,7 +113,7 @@ def test_settings_solve_the_same_problem(setting):
 @pytest.mark.parametrize(
     ("make", "words"),
     [
-        (lambda: Burgers(nu=-0.1), "nu: expected a viscosity > 0, received -0.1"),
+        (lambda: Burgers(nu=-0.1), "nu: expected a number > 0, received -0.1"),
         (lambda: Burgers(nu=float("nan")), "nu"),
         (lambda: Burgers(length=0.0), "length"),
         (lambda: PDE.solve(jnp.zeros((512, 2)), GRID), "one sample of shape|512,2"),

@@ -116,12 +116,12 @@ def test_gradient_with_respect_to_the_viscosity():
 
 @pytest.mark.parametrize(("call", "words"), [
     (lambda: NavierStokes(nu=-1.0), "nu: expected a number >= 0"),
-    (lambda: NavierStokes(horizon=0.0), "horizon: expected a time > 0"),
+    (lambda: NavierStokes(horizon=0.0), "horizon: expected a number > 0"),
     (lambda: NavierStokes(history=60), "history: expected a number of records from 1 to intervals=50"),
     (lambda: solve(dt=0.5), r"dt: expected a time step in \(0, 0\.0\d+\], which is stable"),
     (lambda: solve(times=(2.0, 1.0)), "times: expected increasing"),
     (lambda: solve(fill=jnp.nan), "a: expected finite values"),
-    (lambda: NavierStokes().solve(jnp.zeros((8, 8)), NavierStokes().grid(8)), "one state of shape"),
+    (lambda: NavierStokes().solve(jnp.zeros((8, 8)), NavierStokes().grid(8)), "one sample of shape"),
 ])
 def test_bad_input_is_refused_with_the_allowed_range(call, words):
     with pytest.raises(UsageError, match=words):

@@ -3,6 +3,7 @@
 from pdesurr.pdes._base import AbstractEvolution, AbstractPDE, Setting
 from pdesurr.pdes._coefficients import LogNormal, PiecewiseConstant, Trigonometric
 from pdesurr.pdes._periodic import AbstractPeriodicEvolution
+from pdesurr.pdes._prior import GaussianStart, KernelStart
 from pdesurr.pdes.advection import Advection
 from pdesurr.pdes.allen_cahn import AllenCahn
 from pdesurr.pdes.burgers import Burgers
@@ -25,7 +26,7 @@ from pdesurr.pdes.wave import Wave
 
 __all__ = [
     "AbstractEvolution", "AbstractPDE", "AbstractPeriodicEvolution", "Advection", "AllenCahn", "Burgers", "Burgers2D", "Cavity",
-    "Darcy", "FlowMixing", "GrayScott", "Heat", "Helmholtz", "KleinGordon", "KortewegDeVries", "KuramotoSivashinsky", "LogNormal",
-    "Lorenz96", "NavierStokes", "NonlinearDiffusion", "PiecewiseConstant", "Poisson", "ReactionDiffusion", "Setting",
-    "Trigonometric", "Wave",
+    "Darcy", "FlowMixing", "GaussianStart", "GrayScott", "Heat", "Helmholtz", "KernelStart", "KleinGordon", "KortewegDeVries",
+    "KuramotoSivashinsky", "LogNormal", "Lorenz96", "NavierStokes", "NonlinearDiffusion", "PiecewiseConstant", "Poisson",
+    "ReactionDiffusion", "Setting", "Trigonometric", "Wave",
 ]

@@ -99,7 +99,8 @@ class KernelField(eqx.Module):
 
     def __check_init__(self):
         require(isinstance(self.modes, int) and self.modes >= 4, "modes", "a number of nodes >= 4", self.modes)
-        require(self.scale * self.modes >= 1, "scale", f"a correlation length >= 1 / modes = {1 / self.modes:.3g}", self.scale)
+        good = math.isfinite(self.scale) and self.scale * self.modes >= 1
+        require(good, "scale", f"a finite correlation length >= 1 / modes = {1 / self.modes:.3g}", self.scale)
 
     def __call__(self, key: Key, grid: Grid) -> Float[Array, "*grid"]:
         kind = lambda b: FourierBasis if isinstance(b, FourierBasis) else ChebyshevBasis  # noqa: E731

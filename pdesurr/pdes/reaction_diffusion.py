@@ -32,10 +32,16 @@ class ReactionDiffusion(AbstractUnadvected):
 
     def __check_init__(self):
         require_numbers(self, "nu", "rho")
+        self.law  # noqa: B018  (refuses a bad scale)
 
     @property
     def lengths(self) -> tuple[float, ...]:
         return (1.0,)
+
+    @property
+    def law(self) -> KernelField:
+        """Of u(., 0) before it is rescaled."""
+        return KernelField(self.scale, 64)
 
     def linear(self, u: AbstractField) -> AbstractField:
         return self.nu * d(u, "x", 2) + self.rho * u
@@ -44,7 +50,7 @@ class ReactionDiffusion(AbstractUnadvected):
         return -self.rho * (u * u)
 
     def sample(self, key: Key, grid: Grid) -> Float[Array, "n 1"]:
-        g = KernelField(self.scale, 64)(key, grid)[..., None]
+        g = self.law(key, grid)[..., None]
         low, high = jnp.min(g), jnp.max(g)
         return (g - low) / (high - low)
 

@@ -228,3 +228,12 @@ def test_prior_is_finite_smooth_and_the_same_at_every_resolution(case):
     assert float(jnp.linalg.norm(a - every_other) / jnp.linalg.norm(every_other)) < 0.05
 
 
+@over(lambda c: True, ("Burgers2D", "GrayScott"))
+def test_fastest_route_records_a_draw_of_the_prior(case):
+    """It reaches its end on a few nodes, from the draw itself, and the numbers that identify a file can be written down."""
+    pde, key = case.pde, jax.random.key(2)
+    grid = pde.grid(64 if len(pde.grid(4).shape) == 1 else 24)
+    fields, right = jax.jit(lambda k: pde.record(k, grid, pde.routes[0]))(key)
+    assert bool(right) and all(np.isfinite(list(pde.parameters.values())))
+    start = jnp.stack([fields[name][0] for name in pde.components], -1)
+    np.testing.assert_allclose(start, pde.sample(key, grid), atol=1e-12)
