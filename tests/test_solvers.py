@@ -9,7 +9,7 @@ import pytest
 
 from pdesurr.checks import UsageError
 from pdesurr.fields import FourierBasis, Grid
-from pdesurr.solvers import Semilinear, etdrk, phi, repeated, trajectory, with_filter
+from pdesurr.solvers import Semilinear, checkpointed, etdrk, phi, repeated, trajectory, with_filter
 
 GRID = Grid([FourierBasis(32)])
 
@@ -100,6 +100,27 @@ def test_combinators():
     np.testing.assert_array_equal(trajectory(double, 3)(jnp.asarray(1.0)), [2, 4, 8])
     np.testing.assert_array_equal(trajectory(double, 3, include_start=True)(jnp.asarray(1.0)), [1, 2, 4, 8])
     assert float(repeated(with_filter(double, lambda u: u - 1), 2)(jnp.asarray(2.0))) == 5
+
+
+def turn(u):
+    return u + 0.01 * jnp.sin(u) * jnp.cos(2 * u)
+
+
+def gradient_of(loop, n):
+    return jax.jit(jax.grad(lambda v: jnp.sum(loop(turn, n)(v) ** 4)))
+
+
+@pytest.mark.parametrize("n", [0, 3, 103])
+def test_checkpointed_steps_have_the_same_value_and_gradient(n, x64):
+    u = jnp.linspace(0.0, 3.0, 200)
+    np.testing.assert_allclose(jax.jit(checkpointed(turn, n))(u), repeated(turn, n)(u), rtol=1e-14)
+    np.testing.assert_allclose(gradient_of(checkpointed, n)(u), gradient_of(repeated, n)(u), rtol=1e-12, atol=1e-14)
+
+
+def test_checkpointed_gradients_take_a_tenth_of_the_memory():
+    held = lambda loop, n: gradient_of(loop, n).lower(jnp.zeros(1000)).compile().memory_analysis().temp_size_in_bytes  # noqa: E731
+    assert held(checkpointed, 400) < held(repeated, 400) / 10
+    assert held(checkpointed, 1600) < 2.5 * held(checkpointed, 400)  # it grows with the root of n
 
 
 def test_bad_arguments_are_named():

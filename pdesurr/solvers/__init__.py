@@ -5,11 +5,11 @@ from pdesurr.solvers.diffrax_bridge import ExponentialRungeKutta, adaptive, begi
 from pdesurr.solvers.etdrk import Semilinear, Step, etdrk, phi
 from pdesurr.solvers.imex import crank_nicolson_euler, imex
 from pdesurr.solvers.newton import newton
-from pdesurr.solvers.rollout import repeated, trajectory, with_filter
+from pdesurr.solvers.rollout import checkpointed, repeated, trajectory, with_filter
 from pdesurr.solvers.splitting import strang
 from pdesurr.solvers.stability import stable_step
 
 __all__ = [
-    "ExponentialRungeKutta", "Semilinear", "Step", "adaptive", "begin", "crank_nicolson_euler", "etdrk", "fast_helmholtz", "imex", "newton",
-    "phi", "repeated", "stable_step", "strang", "trajectory", "with_filter",
+    "ExponentialRungeKutta", "Semilinear", "Step", "adaptive", "begin", "checkpointed", "crank_nicolson_euler", "etdrk", "fast_helmholtz",
+    "imex", "newton", "phi", "repeated", "stable_step", "strang", "trajectory", "with_filter",
 ]

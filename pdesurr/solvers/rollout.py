@@ -1,5 +1,6 @@
 """Steps into trajectories: loops are written here, once."""
 
+import math
 from collections.abc import Callable
 from typing import TypeVar
 
@@ -18,6 +19,17 @@ def repeated(step: Callable[[T], T], n: int) -> Callable[[T], T]:
         return jax.lax.scan(lambda v, _: (step(v), None), u, None, length=n)[0]
 
     return steps
+
+
+def checkpointed(step: Callable[[T], T], n: int) -> Callable[[T], T]:
+    """`repeated(step, n)` whose gradient holds some 2 sqrt(n) states and one step's insides, where that of `repeated` holds the insides
+    of all n steps: blocks of sqrt(n) steps are run again when the gradient comes to them, and each step once more. Source: Griewank, Optim.
+    Methods Softw. 1 (1992), with two levels."""
+    require(isinstance(n, int) and n >= 0, "n", "a whole number >= 0", n)
+    size = max(1, math.isqrt(n))
+    block = jax.checkpoint(repeated(jax.checkpoint(step), size))
+    whole, rest = repeated(block, n // size), jax.checkpoint(repeated(jax.checkpoint(step), n % size))
+    return lambda u: rest(whole(u))
 
 
 def trajectory(step: Callable[[T], T], n: int, include_start: bool = False) -> Callable[[T], T]:
