@@ -168,10 +168,13 @@ class Grid(eqx.Module):
 
     def resample(self, u: Array, *shape: int) -> Array:
         """The same band-limited function on another number of nodes, for real values `(*grid, ...)`."""
-        other, u_hat = self.with_shape(*shape), self.transform(u)
-        for axis in range(self.ndim):
-            u_hat = self.spectral_basis(axis).resample(u_hat, axis, self.is_half(axis, True), other.shape[axis])
-        return other.inverse(u_hat)
+        return self.with_shape(*shape).inverse(self.resample_hat(self.transform(u), *shape))
+
+    def resample_hat(self, u_hat: Shaped[Array, "..."], *shape: int) -> Shaped[Array, "..."]:
+        """The same on coefficients: modes that both numbers of nodes hold are kept, the others are dropped or zero."""
+        for axis, n in enumerate(shape):
+            u_hat = self.spectral_basis(axis).resample(u_hat, axis, self.is_half(axis, True), n)
+        return u_hat
 
     def evaluate(self, u_hat: Shaped[Array, "..."], points: Float[Array, "p d"], half: bool = True) -> Array:
         """The expansion's values at any points: `(*grid_hat, ...)` to `(p, ...)`. Outside the box it continues as its functions do."""

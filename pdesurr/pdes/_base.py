@@ -2,6 +2,7 @@
 
 import abc
 import dataclasses
+import math
 from typing import Any, NamedTuple
 
 import equinox as eqx
@@ -123,20 +124,28 @@ class AbstractEvolution(AbstractPDE):
 
     def semilinear(self, grid: Grid, dealias: float = 2 / 3) -> Semilinear:
         """The equation on Fourier coefficients `(*grid_hat,)`, with a leading axis of components for a system. The symbol is
-        `linear` applied to unit coefficients."""
+        `linear` applied to unit coefficients. `dealias`: 2/3 takes squares free of aliasing by leaving out the highest third of the modes
+        (see `SpectralField`); 3/2 (2) keeps all but the Nyquist mode, and takes squares (cubes) on 3/2 (2) times as many nodes an axis."""
         require(grid.fourier, "grid", "a FourierBasis on every axis", grid)
+        require(math.isfinite(dealias) and dealias > 0, "dealias", "a fraction of the modes, or a multiple of the nodes, > 0", dealias)
         unit = np.ones(grid.shape_hat(), np.complex128)
         single = len(self.components) == 1
+        fine = grid if dealias <= 1 else grid.with_shape(*(math.ceil(dealias * n) for n in grid.shape))
+        kept = min(dealias, 1 / dealias)
 
-        def fields(hats: Any, dealias: float) -> Any:
-            held = tuple(SpectralField(grid, hat=hat, dealias=dealias) for hat in hats)
+        def fields(on: Grid, hats: Any, dealias: float) -> Any:
+            held = tuple(SpectralField(on, hat=hat, dealias=dealias) for hat in hats)
             return held[0] if single else held
 
+        def moved(a: Grid, b: Grid, hat: Any) -> Any:
+            return hat if a is b else a.resample_hat(jnp.asarray(hat), *b.shape)
+
         def nonlinear(u_hat: Any) -> Any:
-            n_hat = [n.coefficients for n in _each(self.nonlinear(fields([u_hat] if single else u_hat, dealias)))]
+            hats = [moved(grid, fine, hat) for hat in ([u_hat] if single else u_hat)]
+            n_hat = [moved(fine, grid, n.coefficients) for n in _each(self.nonlinear(fields(fine, hats, kept)))]
             return n_hat[0] if single else jnp.stack([jnp.asarray(n, u_hat.dtype) for n in n_hat])
 
-        symbols = [s.coefficients for s in _each(self.linear(fields([unit] * len(self.components), 1.0)))]
+        symbols = [s.coefficients for s in _each(self.linear(fields(grid, [unit] * len(self.components), 1.0)))]
         if single:
             return Semilinear(symbols[0], nonlinear)
         traced = any(isinstance(s, jax.Array) for s in symbols)

@@ -3,6 +3,7 @@
 # pyright: reportCallIssue=false, reportAttributeAccessIssue=false
 
 import functools
+import math
 
 import jax
 import jax.numpy as jnp
@@ -11,7 +12,7 @@ import pytest
 from cases import EVOLUTIONS
 
 from pdesurr.fields import AutodiffField, SpectralField
-from pdesurr.pdes import NavierStokes
+from pdesurr.pdes import Burgers, NavierStokes
 from pdesurr.solvers import etdrk, repeated, trajectory
 
 pytestmark = pytest.mark.usefixtures("x64")
@@ -143,6 +144,22 @@ def test_exact_solution_has_no_residual(case):
     assert float(jnp.max(jnp.abs(residual(1.0)))) < 1e-9
     if not case.exact_in_time and not isinstance(case.pde, NavierStokes):  # of those any multiple solves the equation too
         assert float(jnp.max(jnp.abs(residual(1.1)))) > 1e-6
+
+
+@pytest.mark.parametrize(("n", "dealias"), [(16, 1.5), (15, 1.5), (16, 2 / 3)])
+def test_dealiased_squares_are_exact_on_the_modes_that_are_kept(n, dealias):
+    """Against a grid that holds all of -(u^2 / 2)_x: with 3/2 every mode below Nyquist is right, with 2/3 the lower ones."""
+    pde, grid, fine = Burgers(), Burgers().grid(n), Burgers().grid(64)
+    kept = math.ceil(min(dealias, 1) * n / 2)  # modes 0 ... kept - 1
+    draw = np.random.default_rng(0).standard_normal((2, kept))
+    u_hat = np.zeros(33, complex)
+    u_hat[:kept] = draw[0] + 1j * draw[1] * (np.arange(kept) > 0)
+    right = pde.semilinear(fine, 1.0).nonlinear(jnp.asarray(u_hat))[:kept]
+    found = pde.semilinear(grid, dealias).nonlinear(jnp.asarray(u_hat[: n // 2 + 1]))
+    np.testing.assert_allclose(found[:kept], right, atol=1e-12)
+    np.testing.assert_allclose(found[kept:], 0, atol=1e-12)
+    if dealias > 1:  # and products on the same nodes are not
+        assert float(jnp.max(jnp.abs(pde.semilinear(grid, 1.0).nonlinear(jnp.asarray(u_hat[: n // 2 + 1]))[:kept] - right))) > 1.0
 
 
 def solved(case, n, steps, order=4, start=None):
