@@ -141,5 +141,5 @@ class AbstractEvolution(AbstractPDE):
         return Semilinear((jnp if traced else np).stack(symbols), nonlinear)
 
 
-def _each(u: Any) -> tuple[AbstractField, ...]:
+def _each(u: Any) -> tuple[Any, ...]:
     return u if isinstance(u, tuple) else (u,)
