@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import Array, Bool, Float
 
 from pdesurr.checks import require
-from pdesurr.fields import AbstractField, Grid, SpectralField, d
+from pdesurr.fields import Grid, SpectralField, d
 from pdesurr.solvers import Semilinear
 from pdesurr.types import Key
 
