@@ -28,10 +28,10 @@ run: $(VENV)/.stamp-run ## generate data, train, evaluate and report at a small 
 	@$(ALLOCATOR) $(PYTHON_VENV) -m pdesurr run $(ARGS)
 
 test: $(VENV)/.stamp-dev ## the tests, without the slow ones: make test PYTEST_ARGS="-k data"
-	@$(PYTHON_VENV) -m pytest -q -n 2 $(PYTEST_ARGS)
+	@$(PYTHON_VENV) -m pytest -q -n 2 --dist worksteal $(PYTEST_ARGS)
 
 test-all: $(VENV)/.stamp-dev ## every test, the slow ones too
-	@$(PYTHON_VENV) -m pytest -q -n 2 -m "" $(PYTEST_ARGS)
+	@$(PYTHON_VENV) -m pytest -q -n 2 --dist worksteal -m "" $(PYTEST_ARGS)
 
 lint: $(VENV)/.stamp-dev ## ruff and pyright (pyright fetches itself the first time)
 	@$(PYTHON_VENV) -m ruff check .

@@ -66,26 +66,26 @@ def test_gradient_is_that_of_the_flow():
     np.testing.assert_allclose(jax.jit(jax.grad(flow))(0.7), -2 * math.exp(-0.7), rtol=1e-7)
 
 
-def test_allen_cahn_between_walls_agrees_with_deepxdes_file(shared_data):
-    """w = u + 1 vanishes at the walls; an implicit method, since collocation is stiff. The file's own error is 1.6e-4."""
+@pytest.mark.slow
+def test_allen_cahn_between_walls_finds_the_error_of_deepxdes_file(shared_data):
+    """w = u + 1 vanishes at the walls; an implicit method, since collocation is stiff. On 256 nodes ours is within 6e-6 of 320's, so that
+    the gap of 1.57e-4 over all times is the file's own error."""
     file = loadmat(shared_data / "allen_cahn_deepxde.mat")
-    basis = ChebyshevBasis(224)
-    second = jnp.asarray(dirichlet_matrix(224))
+    basis = ChebyshevBasis(256)
+    second = jnp.asarray(dirichlet_matrix(256))
     x = jnp.asarray(basis.nodes[1:-1])
 
     def rate(w):
         u = w - 1
         return 0.001 * second @ w + 5 * (u - u**3)
 
-    step = adaptive(rate, 0.25, rtol=1e-5, atol=1e-7, solver=diffrax.Kvaerno5())
-    w, right = jax.jit(trajectory(step, 4))(begin(x**2 * jnp.cos(jnp.pi * x) + 1))
+    step = adaptive(rate, 0.01, rtol=1e-5, atol=1e-7, solver=diffrax.Kvaerno5())
+    w, right = jax.jit(trajectory(step, 100, include_start=True))(begin(x**2 * jnp.cos(jnp.pi * x) + 1))
     assert bool(right[-1])
     u_hat = basis.transform(jnp.pad(w, ((0, 0), (1, 1))), 1)
     values = u_hat @ basis.functions(jnp.asarray(file["x"][0]), False).T - 1
-    theirs = file["u"][25::25]
-    error = np.linalg.norm(values - theirs) / np.linalg.norm(theirs)
-    assert error < 3e-4, error
-    assert error > 1e-6  # else it would be the file that has become exact
+    error = np.linalg.norm(values - file["u"]) / np.linalg.norm(file["u"])
+    assert abs(error - 1.57e-4) < 1e-6, error
 
 
 def test_burgers_agrees_with_deepxdes_file(shared_data):

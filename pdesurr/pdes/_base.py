@@ -12,7 +12,7 @@ import numpy as np
 from jaxtyping import Array, Bool, Float
 
 from pdesurr.checks import require
-from pdesurr.fields import AbstractField, Grid, SpectralField, d
+from pdesurr.fields import Grid, SpectralField, d
 from pdesurr.pdes._law import AbstractLaw
 from pdesurr.solvers import Semilinear
 from pdesurr.types import Key
@@ -152,5 +152,5 @@ class AbstractEvolution(AbstractPDE):
         return Semilinear((jnp if traced else np).stack(symbols), nonlinear)
 
 
-def _each(u: Any) -> tuple[AbstractField, ...]:
+def _each(u: Any) -> tuple[Any, ...]:
     return u if isinstance(u, tuple) else (u,)

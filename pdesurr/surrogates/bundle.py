@@ -12,18 +12,17 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from pdesurr import __version__
+from pdesurr import __version__, models
 from pdesurr._files import check_manifest, new_folder, read_json, write_json, write_text
 from pdesurr.checks import BundleError, PdesurrError
 from pdesurr.data.scaling import ChannelScaler, Scaled
-from pdesurr.models import FNO
 from pdesurr.surrogates import spec as specs
 from pdesurr.surrogates.card import card
 from pdesurr.surrogates.surrogate import Surrogate
 from pdesurr.types import StorableModel
 
 CONFIG_VERSION = 1
-MODELS = {"FNO": FNO}  # what a bundle may hold
+MODELS = {name: getattr(models, name) for name in models.__all__}  # what a bundle may hold: a closed table
 FILES = ("README.md", "config.json", "model.safetensors", "spec.json")
 
 

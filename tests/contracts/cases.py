@@ -116,12 +116,21 @@ EVOLUTIONS = {
 
 @dataclass(frozen=True)
 class ModelCase:
-    """A small model, the grid it is tried on, and whether it is an operator that may change resolution."""
+    """A small model, the grid it is tried on, and what it claims.
+
+    `operator`: it may change resolution. Its outputs at `factors[0]` and `factors[1]` times the grid's nodes then differ by at most
+    `drift` times their size, for an input that half the grid resolves. `cloud`: it also reads and answers on scattered points.
+    `fits`: the share of the initial loss that is left after learning one batch.
+    """
 
     make: Callable[[jax.Array], Any]
     grid: Grid
     channels: tuple[int, int]
     operator: bool
+    factors: tuple[int, int] = (4, 8)
+    drift: float = 1e-4
+    cloud: bool = False
+    fits: float = 0.15
 
 
 PERIODIC = Grid([FourierBasis(32)])

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from cases import MODELS
 
+from pdesurr.checks import UsageError
 from pdesurr.data.scaling import ChannelScaler, Scaled
 from pdesurr.data.sources import ArraySource
 from pdesurr.objectives import relative_l2
@@ -117,7 +118,7 @@ def test_fits_one_batch(case):
     source = ArraySource(a, u, case.grid)
     config = TrainConfig(epochs=150, batch_size=4, learning_rate=1e-2, weight_decay=0.0)
     history = fit(case.make(KEY), source, relative_l2, config, devices=jax.devices()[:1]).history
-    assert history[-1]["loss"] < 0.15 * history[0]["loss"], (history[0], history[-1])
+    assert history[-1]["loss"] < case.fits * history[0]["loss"], (history[0], history[-1])
 
 
 @CASES
@@ -126,9 +127,27 @@ def test_resolution_change(case):
     if not case.operator:
         assert not all(b.periodic for b in case.grid.bases)
         return
-    coarse = case.grid.with_shape(*(4 * n for n in case.grid.shape))
-    fine = case.grid.with_shape(*(8 * n for n in case.grid.shape))
-    a = case.grid.with_shape(*(n // 2 for n in case.grid.shape)).resample(inputs(case)[0][::2], *coarse.shape)
+    every_second = (slice(None, None, 2),) * case.grid.ndim
+    half = case.grid.with_shape(*(n // 2 for n in case.grid.shape))
+    a, model = inputs(case)[0][every_second], case.make(KEY)
+    coarse, fine = (case.grid.with_shape(*(f * n for n in case.grid.shape)) for f in case.factors)
+    u, u_fine = (model(Samples(grid, half.resample(a, *grid.shape)), grid) for grid in (coarse, fine))
+    shared = u_fine[(slice(None, None, case.factors[1] // case.factors[0]),) * case.grid.ndim]
+    assert float(jnp.max(jnp.abs(u - shared))) < case.drift * float(jnp.max(jnp.abs(u)))
+
+
+@CASES
+def test_scattered_points(case):
+    """The order of the input's points means nothing, the order of the output's is the output's."""
+    if not case.cloud:
+        with pytest.raises(UsageError):
+            case.make(KEY)(Samples(jnp.zeros((9, case.grid.ndim)), jnp.zeros((9, case.channels[0]))), case.grid)
+        return
+    low, high = (jnp.array([getattr(b, end) for b in case.grid.bases]) for end in ("lower", "upper"))
+    points = low + (high - low) * jax.random.uniform(jax.random.key(2), (40, case.grid.ndim))
+    a, order = jax.random.normal(jax.random.key(3), (40, case.channels[0])), jax.random.permutation(jax.random.key(4), 40)
     model = case.make(KEY)
-    u, u_fine = model(Samples(coarse, a), coarse), model(Samples(fine, coarse.resample(a, *fine.shape)), fine)
-    np.testing.assert_allclose(coarse.resample(u, *fine.shape), u_fine, atol=1e-4)
+    u = model(Samples(points, a), points)
+    assert u.shape == (40, case.channels[1]) and float(jnp.std(u)) > 0
+    np.testing.assert_allclose(model(Samples(points[order], a[order]), points), u, rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(model(Samples(points, a), points[order]), u[order], rtol=1e-4, atol=1e-5)
