@@ -48,6 +48,19 @@ def test_etdrk_as_a_diffrax_solver(order):
     np.testing.assert_allclose(done.ys[-1], jax.jit(repeated(etdrk(equation, 0.1, order), 20))(u), atol=1e-11)
 
 
+@pytest.mark.filterwarnings("ignore:Complex dtype support")
+def test_a_step_of_another_length_has_coefficients_of_its_own():
+    pde = KuramotoSivashinsky()
+    grid, u = start(pde)
+    equation = pde.semilinear(grid)
+    term = diffrax.ODETerm(lambda t, y, args: equation.nonlinear(y))
+    times = diffrax.StepTo(jnp.asarray([0.0, 0.1, 0.2, 0.3, 0.33]))
+    done = diffrax.diffeqsolve(term, ExponentialRungeKutta(equation.symbol), 0.0, 0.33, None, u, stepsize_controller=times)
+    assert done.ys is not None
+    truth = etdrk(equation, 0.03)(repeated(etdrk(equation, 0.1), 3)(u))
+    np.testing.assert_allclose(done.ys[-1], truth, atol=1e-13)
+
+
 def test_failure_is_an_outcome_without_nan():
     """u_t = u^2 from 1 has no solution at t = 1: the state stays, the flag falls, and later steps keep it down."""
     states, right = jax.jit(trajectory(adaptive(lambda u: u * u, 0.4, most=200), 4))(begin(jnp.ones(3)))

@@ -53,72 +53,70 @@ def etdrk(equation: Semilinear, dt: float | Array, order: int = 4) -> Step:
     the device.
     """
     require(order in SCHEMES, "order", f"one of {sorted(SCHEMES)}", order)
-    symbol = equation.symbol
+    coefficients = etdrk_coefficients(equation.symbol, dt, order)
+    return lambda u: etdrk_step(equation.nonlinear, coefficients, u, order)
+
+
+def etdrk_coefficients(symbol: Any, dt: float | Array, order: int) -> tuple[Any, ...]:
+    """What the scheme multiplies states and right sides with, a number for each mode: the part that costs."""
     z = symbol * dt if isinstance(symbol, jax.Array) or isinstance(dt, jax.Array) else np.asarray(symbol, np.complex128) * dt
-    return SCHEMES[order](z, dt, equation.nonlinear)
+    return SCHEMES[order][0](z, dt)
 
 
-def _cast(u: Complex[Array, "..."], *coefficients: Any) -> list[Array]:
-    return [jnp.asarray(c).astype(u.dtype) for c in coefficients]
+def etdrk_step(nonlinear: Step, coefficients: tuple[Any, ...], u: Complex[Array, "..."], order: int) -> Complex[Array, "..."]:
+    """One step with coefficients that are known."""
+    return SCHEMES[order][1](nonlinear, u, *(jnp.asarray(c).astype(u.dtype) for c in coefficients))
 
 
-def _etdrk1(z: Any, dt: float | Array, nonlinear: Step) -> Step:
-    exp, weight = _exp(z), dt * phi(z, 1)[0]
-
-    def step(u):
-        e, w = _cast(u, exp, weight)
-        return e * u + w * nonlinear(u)
-
-    return step
+def _coefficients1(z: Any, dt: float | Array) -> tuple[Any, ...]:
+    return _exp(z), dt * phi(z, 1)[0]
 
 
-def _etdrk2(z: Any, dt: float | Array, nonlinear: Step) -> Step:
+def _step1(n: Step, u: Array, e: Array, w: Array) -> Array:
+    return e * u + w * n(u)
+
+
+def _coefficients2(z: Any, dt: float | Array) -> tuple[Any, ...]:
     p1, p2 = phi(z, 2)
-    coefficients = _exp(z), dt * p1, dt * p2
-
-    def step(u):
-        e, w1, w2 = _cast(u, *coefficients)
-        n_u = nonlinear(u)
-        a = e * u + w1 * n_u
-        return a + w2 * (nonlinear(a) - n_u)
-
-    return step
+    return _exp(z), dt * p1, dt * p2
 
 
-def _etdrk3(z: Any, dt: float | Array, nonlinear: Step) -> Step:
+def _step2(n: Step, u: Array, e: Array, w1: Array, w2: Array) -> Array:
+    n_u = n(u)
+    a = e * u + w1 * n_u
+    return a + w2 * (n(a) - n_u)
+
+
+def _coefficients3(z: Any, dt: float | Array) -> tuple[Any, ...]:
     p1, p2, p3 = phi(z, 3)
     half = dt / 2 * phi(z / 2, 1)[0]
-    coefficients = _exp(z), _exp(z / 2), half, dt * p1, dt * (p1 - 3 * p2 + 4 * p3), dt * (4 * p2 - 8 * p3), dt * (4 * p3 - p2)
-
-    def step(u):
-        e, e_half, h, w1, f1, f2, f3 = _cast(u, *coefficients)
-        n_u = nonlinear(u)
-        n_a = nonlinear(e_half * u + h * n_u)
-        n_b = nonlinear(e * u + w1 * (2 * n_a - n_u))
-        return e * u + f1 * n_u + f2 * n_a + f3 * n_b
-
-    return step
+    return _exp(z), _exp(z / 2), half, dt * p1, dt * (p1 - 3 * p2 + 4 * p3), dt * (4 * p2 - 8 * p3), dt * (4 * p3 - p2)
 
 
-def _etdrk4(z: Any, dt: float | Array, nonlinear: Step) -> Step:
+def _step3(n: Step, u: Array, e: Array, e_half: Array, h: Array, w1: Array, f1: Array, f2: Array, f3: Array) -> Array:
+    n_u = n(u)
+    n_a = n(e_half * u + h * n_u)
+    n_b = n(e * u + w1 * (2 * n_a - n_u))
+    return e * u + f1 * n_u + f2 * n_a + f3 * n_b
+
+
+def _coefficients4(z: Any, dt: float | Array) -> tuple[Any, ...]:
     p1, p2, p3 = phi(z, 3)
     half = dt / 2 * phi(z / 2, 1)[0]
-    coefficients = _exp(z), _exp(z / 2), half, dt * (p1 - 3 * p2 + 4 * p3), dt * (2 * p2 - 4 * p3), dt * (4 * p3 - p2)
+    return _exp(z), _exp(z / 2), half, dt * (p1 - 3 * p2 + 4 * p3), dt * (2 * p2 - 4 * p3), dt * (4 * p3 - p2)
 
-    def step(u):
-        e, e_half, h, f1, f2, f3 = _cast(u, *coefficients)
-        n_u = nonlinear(u)
-        a = e_half * u + h * n_u
-        n_a = nonlinear(a)
-        n_b = nonlinear(e_half * u + h * n_a)
-        n_c = nonlinear(e_half * a + h * (2 * n_b - n_u))
-        return e * u + f1 * n_u + f2 * (n_a + n_b) + f3 * n_c
 
-    return step
+def _step4(n: Step, u: Array, e: Array, e_half: Array, h: Array, f1: Array, f2: Array, f3: Array) -> Array:
+    n_u = n(u)
+    a = e_half * u + h * n_u
+    n_a = n(a)
+    n_b = n(e_half * u + h * n_a)
+    n_c = n(e_half * a + h * (2 * n_b - n_u))
+    return e * u + f1 * n_u + f2 * (n_a + n_b) + f3 * n_c
 
 
 def _exp(z: Any) -> Any:
     return jnp.exp(z) if isinstance(z, jax.Array) else np.exp(z)
 
 
-SCHEMES = {1: _etdrk1, 2: _etdrk2, 3: _etdrk3, 4: _etdrk4}
+SCHEMES = {1: (_coefficients1, _step1), 2: (_coefficients2, _step2), 3: (_coefficients3, _step3), 4: (_coefficients4, _step4)}
