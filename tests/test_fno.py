@@ -8,8 +8,9 @@ from jax.flatten_util import ravel_pytree
 
 from pdesurr.checks import UsageError
 from pdesurr.fields import FourierBasis, Grid, UniformBasis
-from pdesurr.models import FNO
+from pdesurr.models import FFNO, FNO
 from pdesurr.models.fno import spare_columns
+from pdesurr.nn import Tucker
 from pdesurr.types import Samples, StorableModel, parameter_count
 
 KEY = jax.random.key(0)
@@ -173,3 +174,40 @@ def test_errors_teach():
 def batch_of_coarse():
     grid = GRID.with_shape(6, 11)
     return Samples(grid, jnp.zeros((*grid.shape, 2)))
+
+
+@pytest.mark.parametrize("shared", [False, True])
+def test_more_modes_leave_the_function_alone(shared):
+    grid = Grid([FourierBasis(24), FourierBasis(20)])
+    model = FNO(1, 1, (4, 3), 6, 3, shared=shared, key=jax.random.key(0))
+    a = Samples(grid, jax.random.normal(jax.random.key(1), (24, 20, 1)))
+    wider = model.with_modes((7, 6))
+    assert wider.modes == (7, 6) and parameter_count(wider) > parameter_count(model)
+    np.testing.assert_allclose(wider(a), model(a), atol=1e-6)
+    np.testing.assert_array_equal(wider.with_modes((4, 3)).blocks[0].spectral.weight, model.blocks[0].spectral.weight)
+
+
+def test_sharing_and_products_hold_fewer_numbers():
+    make = lambda **more: parameter_count(FNO(1, 1, (8, 8), 16, 4, key=jax.random.key(0), **more))  # noqa: E731
+    spectral = 15 * 8 * 2 * 16 * 16
+    assert make() - make(shared=True) == 3 * spectral
+    assert make(shared=True, rank=0.3) - (make(shared=True) - spectral) < 0.45 * spectral
+    with pytest.raises(UsageError, match="without rank"):
+        FNO(1, 1, (4,), 4, rank=0.5, key=jax.random.key(0)).with_modes((5,))
+
+
+def test_product_is_the_sum_of_its_terms():
+    w = Tucker((5, 2, 4), 0.5, 1.0, key=jax.random.key(0))
+    np.testing.assert_allclose(w(), jnp.einsum("abc,ia,kc->ibk", w.core, w.factors[0], w.factors[2]), atol=1e-5)
+    many = jnp.stack([Tucker((8, 8), 0.5, 0.7, key=k)() for k in jax.random.split(jax.random.key(1), 200)])
+    assert 0.65 < float(jnp.std(many)) < 0.75
+
+
+def test_factorised_layer_is_the_sum_over_axes():
+    """Along one axis it is the one-dimensional Fourier layer of each line."""
+    grid = Grid([FourierBasis(16), FourierBasis(12)])
+    model = FFNO(1, 1, (4, 3), 3, 1, key=jax.random.key(0))
+    v = jax.random.normal(jax.random.key(1), (3, 2, 16, 12))
+    lines = model.spectral[0](jnp.moveaxis(v, 2, -1).reshape(3, -1, 16), Grid([grid.bases[0]])).reshape(3, 2, 12, 16)
+    rows = model.spectral[1](v.reshape(3, -1, 12), Grid([grid.bases[1]])).reshape(v.shape)
+    np.testing.assert_allclose(model._along_axes(v, grid), jnp.moveaxis(lines, -1, 2) + rows, atol=1e-5)

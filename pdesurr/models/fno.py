@@ -6,79 +6,29 @@ from typing import Any
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jax import lax
 from jaxtyping import Array, Float
 
-from pdesurr.checks import expected, require
+from pdesurr.checks import require
 from pdesurr.fields import Grid
+from pdesurr.nn.activation import gelu
+from pdesurr.nn.pointwise import Pointwise, coordinate_channels, once, only_on_grid
 from pdesurr.nn.spectral_conv import SpectralConv
 from pdesurr.types import Key, Samples
 
 
-@jax.checkpoint
-def gelu(v: Float[Array, "..."]) -> Float[Array, "..."]:
-    """v Phi(v), Phi the normal distribution function: the exact GELU, not the tanh fit. For the backward pass only `v` is
-    kept: its derivative costs less to compute again than to write and read."""
-    return 0.5 * v * (1.0 + _erf(v * 0.5**0.5))
-
-
-# The derivative by hand: jax 0.12's own for `erf` raises inside `shard_map` ("polynomial requires varying manual axes to match").
-_erf = jax.custom_jvp(lambda v: lax.erf(v))
-
-
-@_erf.defjvp
-def _erf_jvp(primals, tangents):
-    (v,), (dv,) = primals, tangents
-    return _erf(v), dv * (jnp.exp(-v * v) * (2 * math.pi**-0.5))
-
-
-def once(v: Float[Array, "..."]) -> Float[Array, "..."]:
-    """`v`, computed once and kept, forward and backward: without it XLA recomputes it, transposed, inside each of its readers."""
-    return lax.optimization_barrier(v)
-
-
-@jax.custom_jvp
-def shifted(v: Float[Array, "channel points"], c: Float[Array, " channel"]) -> Float[Array, "channel points"]:
-    """v + c at every point. Its derivative in `c` is written as a product with ones, whose transpose sums over the points in half
-    the time that XLA's own reduction takes on a CPU."""
-    return v + c[:, None]
-
-
-@shifted.defjvp
-def _shifted_jvp(primals, tangents):
-    (v, c), (dv, dc) = primals, tangents
-    return shifted(v, c), dv + lax.dot_general(dc[:, None], jnp.ones((1, v.shape[1]), v.dtype), (((1,), (0,)), ((), ())))
-
-
-class Pointwise(eqx.Module):
-    """One matrix applied at every point of channel-leading values: u = W v + b. Uniform(+-1/sqrt(in)) at first."""
-
-    weight: Float[Array, "out in"]
-    bias: Float[Array, " out"] | None
-
-    def __init__(self, in_channels: int, out_channels: int, *, use_bias: bool = True, key: Key):
-        bound = in_channels**-0.5
-        key_weight, key_bias = jax.random.split(key)
-        self.weight = jax.random.uniform(key_weight, (out_channels, in_channels), minval=-bound, maxval=bound)
-        self.bias = jax.random.uniform(key_bias, (out_channels,), minval=-bound, maxval=bound) if use_bias else None
-
-    def __call__(self, v: Float[Array, "in points"]) -> Float[Array, "out points"]:
-        u = lax.dot_general(self.weight.astype(v.dtype), v, (((1,), (0,)), ((), ())))
-        return u if self.bias is None else shifted(u, self.bias.astype(u.dtype))
-
-
 class Block(eqx.Module):
-    """Spectral layer plus 1 x 1 bypass, then GELU; with `mlp`, also a channel MLP beside a gate per channel, then GELU."""
+    """Spectral layer plus 1 x 1 bypass, then GELU; with `mlp`, also a channel MLP beside a gate per channel, then GELU. Without
+    modes it has no spectral layer of its own and is given another block's."""
 
-    spectral: SpectralConv
+    spectral: SpectralConv | None
     bias: Float[Array, " width"]
     bypass: Pointwise
     mlp: tuple[Pointwise, Pointwise] | None
     gate: Float[Array, " width"] | None
 
-    def __init__(self, width: int, modes: tuple[int, ...], channel_mlp: float | None, *, key: Key):
+    def __init__(self, width: int, modes: tuple[int, ...] | None, channel_mlp: float | None, rank: float | None, *, key: Key):
         keys = jax.random.split(key, 4)
-        self.spectral = SpectralConv(width, width, modes, key=keys[0])
+        self.spectral = SpectralConv(width, width, modes, rank=rank, key=keys[0]) if modes is not None else None
         self.bias = jnp.zeros((width,))
         self.bypass = Pointwise(width, width, use_bias=False, key=keys[1])
         self.mlp, self.gate = None, None
@@ -87,10 +37,10 @@ class Block(eqx.Module):
             self.mlp = (Pointwise(width, hidden, key=keys[2]), Pointwise(hidden, width, key=keys[3]))
             self.gate = jnp.ones((width,))
 
-    def __call__(self, v: Float[Array, "width points"], grid: Grid, padding: float, spare: int,
+    def __call__(self, v: Float[Array, "width points"], spectral: SpectralConv, grid: Grid, padding: float, spare: int,
                  last: bool) -> Float[Array, "width points"]:
         shape = (*grid.shape[:-1], grid.shape[-1] + spare)
-        k = self.spectral(v.reshape(v.shape[0], -1, *shape), grid, padding=padding, bias=self.bias, spare=spare)
+        k = spectral(v.reshape(v.shape[0], -1, *shape), grid, padding=padding, bias=self.bias, spare=spare)
         u = once(k.reshape(v.shape) + self.bypass(v))
         u = u if last else once(gelu(u))
         if self.mlp is None or self.gate is None:
@@ -113,6 +63,7 @@ class FNO(eqx.Module):
     `coordinates`: per axis, whether (x - lower) / length is an extra input channel; None = on no axis, which keeps the model
     equivariant under shifts of a periodic grid. Between walls give it True.
     `lifting_width`: hidden width of a two-layer lifting; None = one linear layer.
+    `shared`: one R for all blocks. `rank`: R as a Tucker product with about that share of its numbers (`pdesurr.nn.Tucker`).
 
     Any resolution of the same box may be used; where the input has content above `modes`, GELU aliases on coarse grids.
     Raises `UsageError` for a wrong channel count or shape, modes above the grid, or an `x` that is not the input's grid.
@@ -127,6 +78,7 @@ class FNO(eqx.Module):
     modes: tuple[int, ...] = eqx.field(static=True)
     padding: float = eqx.field(static=True)
     coordinates: tuple[bool, ...] = eqx.field(static=True)
+    rank: float | None = eqx.field(static=True)
 
     def __init__(
         self,
@@ -141,6 +93,8 @@ class FNO(eqx.Module):
         lifting_width: int | None = None,
         head_width: int = 128,
         channel_mlp: float | None = None,
+        shared: bool = False,
+        rank: float | None = None,
         key: Key,
     ):
         require(coordinates is None or len(coordinates) == len(modes), "coordinates", "None or one bool per axis", coordinates)
@@ -151,10 +105,11 @@ class FNO(eqx.Module):
         columns = in_channels + sum(coordinates)
         sizes = (columns, width) if lifting_width is None else (columns, lifting_width, width)
         self.lifting = tuple(Pointwise(i, o, key=k) for i, o, k in zip(sizes[:-1], sizes[1:], keys[-4:-2], strict=False))
-        self.blocks = tuple(Block(width, tuple(modes), channel_mlp, key=k) for k in keys[:depth])
+        own = [tuple(modes)] + [None if shared else tuple(modes)] * (depth - 1)
+        self.blocks = tuple(Block(width, m, channel_mlp, rank, key=k) for m, k in zip(own, keys[:depth], strict=True))
         self.head = (Pointwise(width, head_width, key=keys[-2]), Pointwise(head_width, out_channels, key=keys[-1]))
         self.in_channels, self.out_channels, self.modes = in_channels, out_channels, tuple(modes)
-        self.padding, self.coordinates = float(padding), coordinates
+        self.padding, self.coordinates, self.rank = float(padding), coordinates, rank
 
     @property
     def arguments(self) -> dict[str, Any]:
@@ -164,7 +119,20 @@ class FNO(eqx.Module):
         return {"in_channels": self.in_channels, "out_channels": self.out_channels, "modes": list(self.modes), "width": width,
                 "depth": len(self.blocks), "padding": self.padding, "coordinates": list(self.coordinates),
                 "lifting_width": self.lifting[0].weight.shape[-2] if len(self.lifting) == 2 else None,
-                "head_width": self.head[0].weight.shape[-2], "channel_mlp": None if mlp is None else mlp[0].weight.shape[-2] / width}
+                "head_width": self.head[0].weight.shape[-2], "channel_mlp": None if mlp is None else mlp[0].weight.shape[-2] / width,
+                "shared": len(self.blocks) > 1 and self.blocks[1].spectral is None, "rank": self.rank}
+
+    def with_modes(self, modes: tuple[int, ...]) -> "FNO":
+        """The same function with room for other wavenumbers: those that are new start at zero, those that are gone are forgotten.
+
+        Training that begins with few modes and adds to them is George et al.'s incremental FNO (TMLR 2024, arXiv 2211.15188).
+        Raises `UsageError` for weights held as a product.
+        """
+        require(self.rank is None, "modes", "a model without rank: a product's entries cannot be added to", modes)
+        wider = FNO(**{**self.arguments, "modes": tuple(modes), "coordinates": self.coordinates}, key=jax.random.key(0))
+        blocks = tuple(b if b.spectral is None else eqx.tree_at(lambda b: b.spectral, b, b.spectral.with_modes(tuple(modes)))
+                       for b in self.blocks)
+        return eqx.tree_at(lambda m: (m.lifting, m.blocks, m.head), wider, (self.lifting, blocks, self.head))
 
     def __call__(self, a: Samples, x: Grid | None = None, *, key: Key | None = None) -> Float[Array, "*grid out"]:
         """One sample: a batch of one."""
@@ -173,34 +141,18 @@ class FNO(eqx.Module):
     def batched(self, a: Samples, x: Grid | None = None, *, key: Key | None = None) -> Float[Array, "batch *grid out"]:
         """A batch of samples on one grid: values `(batch, *grid, channel)`."""
         del key
-        grid = self._grid(a, x)
+        grid = only_on_grid(a, x, len(self.modes), self.in_channels)
         spare = spare_columns(a.values.shape[:-1], a.values.dtype.itemsize)
         v = self._lift(jnp.moveaxis(a.values, -1, 0), grid, spare)
         for i, block in enumerate(self.blocks):
-            v = block(v, grid, self.padding, spare, i == len(self.blocks) - 1)
+            v = block(v, block.spectral or self.blocks[0].spectral, grid, self.padding, spare, i == len(self.blocks) - 1)
         u = self.head[1](once(gelu(once(self.head[0](v)))))
         u = u.reshape(self.out_channels, *a.values.shape[:-2], -1)[..., : grid.shape[-1]]
         return jnp.moveaxis(u, 0, -1)
 
-    def _grid(self, a: Samples, x: Grid | None) -> Grid:
-        grid = a.points
-        if not isinstance(grid, Grid):
-            raise expected("a.points", "a Grid (an FNO needs values on a grid)", grid, "interpolate the samples to a Grid first")
-        if x is not None and x != grid:
-            raise expected("x", f"None or the input's own grid {grid}", x, "evaluate on the input's grid and interpolate the result")
-        require(grid.ndim == len(self.modes), "a.points", f"a grid of {len(self.modes)} axes, as in modes={self.modes}", grid)
-        shape = (*grid.shape, self.in_channels)
-        require(a.values.ndim == grid.ndim + 2 and a.values.shape[1:] == shape, "a.values", f"shape {shape} per sample",
-                a.values.shape[1:])
-        return grid
-
     def _lift(self, v: Float[Array, "in batch *grid"], grid: Grid, spare: int) -> Float[Array, "width points"]:
-        extra = []
-        for i, b in enumerate(grid.bases):
-            if self.coordinates[i]:
-                x = ((b.nodes - b.lower) / b.length).reshape([-1 if j == i + 2 else 1 for j in range(v.ndim)])
-                extra.append(jnp.broadcast_to(x.astype(v.dtype), (1, *v.shape[1:])))
-        v = jnp.pad(jnp.concatenate([v, *extra]), [(0, 0)] * (v.ndim - 1) + [(0, spare)])
+        v = coordinate_channels(v, grid, self.coordinates)
+        v = jnp.pad(v, [(0, 0)] * (v.ndim - 1) + [(0, spare)])
         v = once(self.lifting[0](once(v.reshape(v.shape[0], -1))))
         return v if len(self.lifting) == 1 else once(self.lifting[1](once(gelu(v))))
 

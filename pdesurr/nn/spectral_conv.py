@@ -16,6 +16,7 @@ from jaxtyping import Array, Float
 from pdesurr.checks import expected, require
 from pdesurr.fields import Grid
 from pdesurr.fields._basis import AbstractBasis
+from pdesurr.nn.tucker import Tucker
 from pdesurr.types import Key
 
 Form = Literal["dense", "fft"]
@@ -37,21 +38,23 @@ class SpectralConv(eqx.Module):
     depend on the resolution, so neither does the operator. Nodes may be anywhere: the integral uses the basis' quadrature.
 
     `weight`: `(*kept, 2, out, in)`, real and imaginary part as real numbers (an optimiser then needs no conjugates). Order of
-    kept wavenumbers on a full axis: 0, 1, ..., m-1, -1, ..., -(m-1). Initially complex normal, variance 2 / (in + out).
+    kept wavenumbers on a full axis: 0, 1, ..., m-1, -1, ..., -(m-1). Initially complex normal, variance 2 / (in + out). With a
+    `rank` it is a `Tucker` product.
 
     Raises `UsageError` for modes above what the grid resolves (2m - 1 > P / h, h the widest spacing), or a wrong shape.
     """
 
-    weight: Float[Array, "*kept 2 out in"]
+    weight: Float[Array, "*kept 2 out in"] | Tucker
     in_channels: int = eqx.field(static=True)
     out_channels: int = eqx.field(static=True)
     modes: tuple[int, ...] = eqx.field(static=True)
 
-    def __init__(self, in_channels: int, out_channels: int, modes: tuple[int, ...], *, key: Key):
+    def __init__(self, in_channels: int, out_channels: int, modes: tuple[int, ...], *, rank: float | None = None, key: Key):
         require(len(modes) > 0 and all(isinstance(m, int) and m > 0 for m in modes), "modes", "integers > 0, one per axis", modes)
         kept = tuple(m if i == len(modes) - 1 else 2 * m - 1 for i, m in enumerate(modes))
         scale = (in_channels + out_channels) ** -0.5
-        self.weight = scale * jax.random.normal(key, (*kept, 2, out_channels, in_channels))
+        shape = (*kept, 2, out_channels, in_channels)
+        self.weight = scale * jax.random.normal(key, shape) if rank is None else Tucker(shape, rank, scale, key=key)
         self.in_channels, self.out_channels, self.modes = in_channels, out_channels, tuple(modes)
 
     def __call__(
@@ -81,10 +84,24 @@ class SpectralConv(eqx.Module):
         u = _inverse_fft(self._mix(_fft(v[..., : grid.shape[-1]], grid, self.modes, lengths), bias), grid, self.modes, lengths)
         return jnp.pad(u, [(0, 0)] * (u.ndim - 1) + [(0, spare)])
 
+    def with_modes(self, modes: tuple[int, ...]) -> "SpectralConv":
+        """The same operator with room for other wavenumbers, zero on those that are new."""
+        weight = self.weight
+        for axis, (old, new) in enumerate(zip(self.modes, modes, strict=True)):
+            size = min(old, new)
+            parts = [lax.slice_in_dim(weight, 0, size, axis=axis), jnp.zeros((*weight.shape[:axis], new - size, *weight.shape[axis + 1 :]))]
+            if axis < len(modes) - 1:  # the negative wavenumbers, -1 first
+                negative = lax.slice_in_dim(weight, old, old + size - 1, axis=axis)
+                parts += [negative, parts[1]]
+            weight = jnp.concatenate(parts, axis=axis)
+        wider = SpectralConv(self.in_channels, self.out_channels, modes, key=jax.random.key(0))
+        return eqx.tree_at(lambda c: c.weight, wider, weight)
+
     def _mix(self, v_hat: Float[Array, "*kept in 2 batch"], bias: Float[Array, " out"] | None) -> Float[Array, "*kept out 2 batch"]:
         """The complex product per mode as one real product, [Re W; Im W] [Re v, Im v]: batched over the modes and nothing else."""
         kept, batch = v_hat.shape[: len(self.modes)], v_hat.shape[-1]
-        weight = self.weight.reshape(-1, 2 * self.out_channels, self.in_channels).astype(v_hat.dtype)
+        weight = self.weight() if isinstance(self.weight, Tucker) else self.weight
+        weight = weight.reshape(-1, 2 * self.out_channels, self.in_channels).astype(v_hat.dtype)
         parts = lax.dot_general(weight, v_hat.reshape(-1, self.in_channels, 2 * batch), (((2,), (1,)), ((0,), (0,))))
         of_real, of_imag = jnp.split(parts.reshape(-1, 2, self.out_channels, 2, batch), 2, axis=1)
         u_hat = of_real[:, 0] + _turn(of_imag[:, 0], 2)

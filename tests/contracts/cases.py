@@ -10,7 +10,7 @@ import numpy as np
 
 from pdesurr import objectives
 from pdesurr.fields import FourierBasis, Grid, UniformBasis
-from pdesurr.models import FNO
+from pdesurr.models import FFNO, FNO
 from pdesurr.pdes import (
     AbstractEvolution,
     Advection,
@@ -141,6 +141,10 @@ MODELS = {
     "FNO, two axes with walls, mlp": ModelCase(
         lambda key: FNO(2, 1, (4, 3), 6, 2, lifting_width=8, channel_mlp=0.5, head_width=8, coordinates=(True, True), key=key),
         WALLS, (2, 1), False),
+    "FNO, one low-rank spectral weight": ModelCase(
+        lambda key: FNO(1, 1, (6,), 8, 2, shared=True, rank=0.7, key=key), PERIODIC, (1, 1), True),
+    "FFNO": ModelCase(lambda key: FFNO(2, 1, (4, 3), 6, 2, expansion=2, head_width=8, coordinates=(True, True), key=key), WALLS, (2, 1),
+                      False),
 }
 
 OBJECTIVES = {"relative_l2": objectives.relative_l2, "relative_h1": objectives.relative_h1}
