@@ -128,6 +128,12 @@ def test_bad_input_is_refused_with_the_allowed_range(call, words):
         call()
 
 
+@pytest.mark.parametrize(("rate", "largest"), [(0.0, np.inf), (np.nan, 1.0), (np.inf, 1.0), (1.0, 0.0)])
+def test_a_step_is_not_sought_where_none_exists(rate, largest):
+    with pytest.raises(UsageError, match="largest: expected|rate: expected"):
+        stable_step(np.zeros(2), np.full(2, rate), largest)
+
+
 def solve(fill=None, **options):
     pde = NavierStokes(nu=1e-5)
     grid = pde.grid(64)

@@ -25,7 +25,8 @@ class NavierStokes(AbstractRandomStart):
     the second is the curl of the body force kolmogorov sin(k y) e_x. Prior over w(., 0): N(0, sigma^2 (-Lap + tau^2)^-gamma)
     without mean. The defaults are the nu = 1e-3 set of Li et al. (ICLR 2021, section 5.3; Kovachki et al., JMLR 24(89), section
     6.4): unit torus, f of amplitude 0.1, w at t = 0, 1 ... 50, the first ten to the others. Its files were drawn with std(w0) =
-    .262; the authors' code gives .185 since June 2022, which is `sigma=7**1.5`.
+    .262; the authors' code gives .185 since June 2022, which is `GaussianStart(7**1.5, 7.0, 2.5)`. Neural Spectral Methods (Du et
+    al., ICLR 2024) start from `KernelStart()`, at nu = 1e-2, 1e-3 and 1e-4 without forcing, horizon 3.
 
     Conserved without viscosity, drag and forcing: energy and enstrophy; always: the mean of w (zero).
     Good values: nu = 1e-3 on 64 nodes an axis, 1e-4 on 128, 1e-5 on 256.
