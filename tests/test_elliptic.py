@@ -123,9 +123,9 @@ def test_replay_is_the_released_script_and_the_reference_beats_it():
 
 
 @pytest.mark.parametrize(("call", "words"), [
-    (lambda g: Darcy().solve(jnp.zeros((9, 9, 1)), g), "a: expected a finite coefficient > 0 everywhere, received 0.0"),
-    (lambda g: Darcy().solve(jnp.full((9, 9, 1), jnp.nan), g), "a: expected a finite coefficient > 0"),
-    (lambda g: Darcy().solve(jnp.ones((9, 8, 1)), g), "one coefficient of shape"),
+    (lambda g: Darcy().solve(jnp.zeros((9, 9, 1)), g), "a: expected a coefficient > 0 everywhere, received 0.0"),
+    (lambda g: Darcy().solve(jnp.full((9, 9, 1), jnp.nan), g), "a: expected finite values"),
+    (lambda g: Darcy().solve(jnp.ones((9, 8, 1)), g), "one sample of shape"),
     (lambda g: Darcy(cells=True), "refinement: expected a whole number >= 1, odd on cells"),
     (lambda g: PiecewiseConstant(low=-1.0), "low: expected a coefficient > 0"),
     (lambda g: LogNormal(gamma=0.5), "gamma: expected a smoothness > 1"),

@@ -198,11 +198,7 @@ class AbstractUnadvected(AbstractPeriodicEvolution):
 
 
 class AbstractExactStep(AbstractUnadvected):
-    """A linear equation: one step of an exponential scheme is exact, however long."""
-
-    @property
-    def largest_step(self) -> float:
-        return self.horizon
+    """A linear equation: a step of an exponential scheme is exact, however long."""
 
     def nonlinear(self, u: AbstractField) -> AbstractField:
         return 0.0 * u

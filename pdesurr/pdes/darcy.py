@@ -100,7 +100,8 @@ class Darcy(AbstractPDE):
         require(preconditioner in get_args(Preconditioner), "preconditioner", f"one of {get_args(Preconditioner)}", preconditioner)
         require_state(a, (*grid.shape, 1))
         with looked_at(a) as concrete:
-            require(not concrete or bool(jnp.all(a > 0)), "a", "a coefficient > 0 everywhere", "one that is not")
+            least = float(jnp.min(a)) if concrete else None
+            require(least is None or least > 0, "a", "a coefficient > 0 everywhere", least)
         u, residual = self._solved(a[..., 0], grid, iterations or ITERATIONS[a.dtype.name], preconditioner)
         checked = iterations is None and preconditioner == "multigrid" and not isinstance(residual, Tracer)
         if checked and not bool(residual <= RESIDUAL[a.dtype.name]):

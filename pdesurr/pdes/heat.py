@@ -25,6 +25,7 @@ class Heat(AbstractExactStep, AbstractRandomStart):
     history: int = eqx.field(static=True, default=1)
     refinement: int = eqx.field(static=True, default=1)
     prior: AbstractStart = GaussianStart(49.0, 7.0, 2.5)
+    largest_step: float = eqx.field(static=True, default=1.0)
 
     def __check_init__(self):
         require_numbers(self, "nu")
