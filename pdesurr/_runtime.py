@@ -5,6 +5,7 @@ import os
 import signal
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -22,7 +23,8 @@ class Stopped(PdesurrError):
 
 @contextmanager
 def stop_signals() -> Iterator[Callable[[], int | None]]:
-    """Yields `asked() -> signal number or None`. The first SIGTERM or Ctrl-C asks; a second Ctrl-C interrupts at once."""
+    """Yields `asked() -> signal number or None`. The first SIGTERM or Ctrl-C asks, and is answered on standard error; a second one ends
+    the process, whatever compiled program it is in (a notebook's it interrupts when that program returns)."""
     received: list[int] = []
     if threading.current_thread() is not threading.main_thread():
         yield lambda: None
@@ -34,18 +36,45 @@ def stop_signals() -> Iterator[Callable[[], int | None]]:
         received.append(signum)
 
     old = {s: signal.signal(s, handle) for s in (signal.SIGINT, signal.SIGTERM)}
+    reader, writer = os.pipe()
+    os.set_blocking(writer, False)
+    old_writer = signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
+    threading.Thread(target=_answer, args=(reader,), daemon=True).start()
     try:
         yield lambda: received[0] if received else None
     finally:
+        signal.set_wakeup_fd(old_writer)
+        os.close(writer)
         for s, handler in old.items():
             signal.signal(s, handler)
 
 
+def _answer(reader: int) -> None:
+    """Read signal numbers as they come: Python's own handlers wait until a compiled program returns."""
+    stops, notebook = 0, hasattr(sys, "ps1") or "ipykernel" in sys.modules
+    with open(reader, "rb", buffering=0) as pipe:
+        while byte := pipe.read(1):
+            if byte[0] not in (signal.SIGINT, signal.SIGTERM):
+                continue
+            stops += 1
+            if stops == 1:
+                print("pdesurr: stopping as soon as what is under way can be kept; once more to stop at once", file=sys.stderr, flush=True)
+            elif not notebook:
+                os._exit(128 + byte[0])  # files are written whole or not at all, so nothing is left half done
+
+
 @contextmanager
 def progress(label: str, total: int, done: int = 0) -> Iterator[Callable[[int, str], None]]:
-    """Yields `advance(to, note)`: a rich progress bar on standard error if that is a terminal, nothing otherwise."""
+    """Yields `advance(to, note)`: a rich progress bar on standard error if that is a terminal, else a line every half minute."""
     if not sys.stderr.isatty():
-        yield lambda to, note: None
+        last = [time.monotonic()]
+
+        def report(to: int, note: str) -> None:
+            if time.monotonic() - last[0] > 30:
+                last[0] = time.monotonic()
+                print(f"{label}: {to} of {total} {note}".rstrip(), file=sys.stderr, flush=True)
+
+        yield report
         return
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn

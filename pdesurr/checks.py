@@ -33,8 +33,16 @@ class DivergedError(PdesurrError):
 
 def expected(what: str, required: str, received: Any, fix: str = "") -> UsageError:
     """`expected(...)` builds the message; the caller raises it: `raise expected("nu", "a number > 0", nu)`."""
-    text = f"{what}: expected {required}, received {received!r} ({type(received).__name__})"
+    text = f"{what}: expected {required}, received {_shown(received)}"
     return UsageError(text + (f"; {fix}" if fix else ""))
+
+
+def _shown(value: Any) -> str:
+    """A value as a reader would write it; its type where that does not show it. A text with spaces is a description."""
+    if isinstance(value, str) and " " in value:
+        return value
+    plain = value is None or isinstance(value, (bool, int, float, str, tuple, list, dict))
+    return f"{value!r}" if plain else f"{value!r} ({type(value).__name__})"
 
 
 def require(condition: bool, what: str, required: str, received: Any, fix: str = "") -> None:

@@ -175,7 +175,10 @@ class Predict:
         inputs = predictions.read_inputs(self.inputs, self.name, self.stride, surrogate)
         outputs = predictions.predict_file(surrogate, inputs, self.out, self.overwrite)
         error = surrogate.error_estimate(inputs.shape[1:-1])
-        known = f"; test error: mean {error['mean']:.2e}, 95 % below {error['p95']:.2e}" if error else "; never tested (evaluate --record)"
+        known = "; never tested (evaluate --record)"
+        if error:
+            known = f"; error on test data: mean {error['mean']:.2e}, 95 % below {error['p95']:.2e}"
+            known += ": of little use, predicting zero has 1" if error["mean"] > 0.3 else ""
         say(f"{self.out}: {len(outputs)} predictions of shape {outputs.shape[1:]}{known}", result=True)
         return {"file": str(self.out), "samples": len(outputs), "error_estimate": error}
 

@@ -54,10 +54,12 @@ class Generate:
         from pdesurr.data import generate
 
         recipe = recipes.find(self.name)
-        out, resolution = self.out or Path(f"{self.name}.h5"), self.resolution or recipe.resolution
-        info = generate(recipe.build(_numbers(self.set)), out, samples=self.samples or recipe.samples, resolution=resolution,
-                        seed=self.seed, first=self.first, chunk=self.chunk,
-                        precision=self.precision, replay=self.replay, overwrite=self.overwrite)
+        out = self.out or Path(f"{self.name}.h5")
+        resolution = recipe.resolution if self.resolution is None else self.resolution
+        samples = recipe.samples if self.samples is None else self.samples
+        info = generate(recipe.build(_numbers(self.set)), out, samples=samples, resolution=resolution,
+                        seed=self.seed, first=self.first, chunk=self.chunk, precision=self.precision, replay=self.replay,
+                        overwrite=self.overwrite)
         error = info.reference_error["figure"] if info.reference_error else None
         say(f"{out}: {info.n} samples, error of the reference {error:.1e}, sha256 {(info.sha256 or '')[:16]}", result=True)
         if error is not None and error > LARGE_ERROR:

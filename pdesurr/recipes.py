@@ -5,6 +5,7 @@ A recipe names a class of the closed table of equations and holds numbers; nothi
 
 import dataclasses
 import inspect
+import math
 import tomllib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args, get_type_hints
@@ -98,12 +99,18 @@ def _build(cls: type, numbers: dict[str, float], like: Any = None) -> Any:
                 require(all(v in range(len(words)) for v in given), field.name, f"places in {words}", given)
                 arguments[field.name] = tuple(words[int(v)] for v in given)
         elif field.name in numbers:
-            value = numbers.pop(field.name)
-            arguments[field.name] = value if isinstance(default, float) else type(default)(value)
+            arguments[field.name] = _number(field.name, numbers.pop(field.name), type(default))
         elif like is not None:
             arguments[field.name] = default
     require(not numbers, f"parameters of {cls.__name__}", f"some of {', '.join(_names(cls))}", ", ".join(numbers))
     return cls(**arguments)
+
+
+def _number(name: str, value: float, kind: type) -> Any:
+    """The value as the field's kind: finite, whole where that is `int`, 0 or 1 where it is `bool`."""
+    good = math.isfinite(value) and (kind is float or value == int(value)) and (kind is not bool or value in (0, 1))
+    require(good, name, {int: "a whole number", bool: "0 or 1"}.get(kind, "a finite number"), value)
+    return value if kind is float else kind(value)
 
 
 def _part(base: type, default: type, wanted: set[str]) -> type:

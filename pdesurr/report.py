@@ -12,6 +12,8 @@ from pdesurr import metrics
 from pdesurr._files import write_text
 from pdesurr.data import Dataset
 from pdesurr.surrogates import Surrogate
+from pdesurr.surrogates.card import channels, ranges, values
+from pdesurr.surrogates.spec import Spec
 
 TRUTH, MODEL = "#222222", "#d1495b"
 BANDS = 16
@@ -35,7 +37,7 @@ def write_report(
 
     plt.rcParams.update({"figure.dpi": 110, "axes.spines.top": False, "axes.spines.right": False, "font.size": 9, "legend.frameon": False})
     (folder / "figures").mkdir(exist_ok=True)
-    drawings = {"training": lambda: _training(plt, history), "histogram": lambda: _histogram(plt, errors)}
+    drawings = {"training": lambda: _training(plt, history), "distribution": lambda: _distribution(plt, errors)}
     if test.grid.ndim == 1:
         drawings["predictions"] = lambda: _predictions(plt, surrogate, test, strides[0], next(iter(errors.values())))
         drawings["spectrum"] = lambda: _spectrum(plt, surrogate, test, strides)
@@ -44,7 +46,7 @@ def write_report(
         figure.savefig(folder / "figures" / f"{name}.png", bbox_inches="tight")
         plt.close(figure)
     path = folder / "report.md"
-    write_text(path, _text(results, list(drawings)))
+    write_text(path, _text(results, list(drawings), surrogate.spec))
     return path
 
 
@@ -70,13 +72,12 @@ def _predictions(plt: Any, surrogate: Surrogate, test: Dataset, stride: int, err
     return figure
 
 
-def _histogram(plt: Any, errors: dict[str, np.ndarray]) -> Any:
+def _distribution(plt: Any, errors: dict[str, np.ndarray]) -> Any:
     figure, axis = plt.subplots(figsize=(5, 3))
-    everything = np.concatenate(list(errors.values()))
-    bins = np.geomspace(everything.min(), everything.max() * 1.001, 30)
-    for colour, (name, values) in zip(SERIES, errors.items(), strict=False):
-        axis.hist(values, bins, histtype="step", lw=1.5, color=colour, label=f"{name} nodes, mean {values.mean():.2e}")
-    axis.set(xscale="log", xlabel="relative L2 error of a test sample", ylabel="samples")
+    for colour, (name, found) in zip(SERIES, errors.items(), strict=False):
+        share = np.arange(1, len(found) + 1) / len(found)
+        axis.step(np.sort(found), share, where="post", lw=1.5, color=colour, label=f"{name} nodes, mean {found.mean():.2e}")
+    axis.set(xscale="log", xlabel="relative L2 error", ylabel="share of test samples below it", ylim=(0, 1.02))
     axis.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0))
     return figure
 
@@ -95,7 +96,7 @@ def _spectrum(plt: Any, surrogate: Surrogate, test: Dataset, strides: list[int],
         if stride == strides[0]:
             axis.loglog(middle[seen], truth[seen], color=TRUTH, lw=2, label="truth")
         axis.loglog(middle[error > 0], error[error > 0], f"{marker}-", ms=4, color=colour, lw=1.2, label=f"error at {grid.shape[0]} nodes")
-    axis.set(xlabel="wavenumber (middle of its band)", ylabel="RMS in band")
+    axis.set(xlabel="wavenumber (middle of its band; the first holds the mean)", ylabel="RMS in band")
     axis.legend(loc="center left", bbox_to_anchor=(1.0, 0.5))
     return figure
 
@@ -104,7 +105,7 @@ def _training(plt: Any, history: list[dict[str, Any]]) -> Any:
     figure, axis = plt.subplots(figsize=(5, 3))
     epochs = [r["epoch"] for r in history]
     axis.semilogy(epochs, [r["loss"] for r in history], color=SERIES[0], label="training loss")
-    axis.semilogy(epochs, [r["best_validation"] for r in history], color=MODEL, label="best validation error so far (mean weights)")
+    axis.semilogy(epochs, [r["best_validation"] for r in history], color=MODEL, label="best validation error so far")
     axis.set(xlabel="epoch", ylabel="relative L2")
     axis.xaxis.get_major_locator().set_params(integer=True)
     axis.legend()
@@ -137,7 +138,7 @@ def cost_lines(results: dict[str, Any]) -> list[str]:
     ]
 
 
-def _text(results: dict[str, Any], figures: list[str]) -> str:
+def _text(results: dict[str, Any], figures: list[str], spec: Spec) -> str:
     rows = "\n".join(
         f"| {k} | {e['mean']:.3e} | {e['median']:.3e} | {e['p95']:.3e} | {e['max']:.3e} |" for k, e in results["errors"].items()
     )
@@ -155,24 +156,34 @@ def _text(results: dict[str, Any], figures: list[str]) -> str:
     )
     pictures = {
         "predictions": "Predictions against truth: best, median and worst test sample",
-        "histogram": "Errors of the test samples",
+        "distribution": "Errors of the test samples",
         "spectrum": "Error by wavenumber",
         "training": "Training",
     }
     shown = "\n\n".join(
         f"## {pictures[f]}\n\n![{pictures[f]}](figures/{f}.png)"
-        for f in ("predictions", "histogram", "spectrum", "training")
+        for f in ("predictions", "distribution", "spectrum", "training")
         if f in figures
     )
     versions = ", ".join(f"{k} {results['environment'][k]}" for k in ("pdesurr", "python", "jax", "equinox", "optax"))
     config, device = results["config"], results["environment"]["device"]
-    return f"""# Run report: {config["preset"]}
+    untrained = "" if next(iter(results["errors"].values()))["mean"] < 0.3 else (
+        "**Of little use: predicting zero has error 1.** This run was made to see that everything works; train for longer.\n")
+    return f"""# Surrogate of {spec.pde}{values(spec.parameters)}: run report, preset {config["preset"]}
 
-| resolution | mean | median | 95 % | max |
+Maps {channels(spec.input)} to {channels(spec.output)}. Valid for:
+
+{ranges(spec.input)}- L2 norm of an input: {spec.norms[0]:.4g} to {spec.norms[1]:.4g}
+
+The whole card: `bundle/README.md`.
+
+## Relative L2 error on test data
+{untrained}
+| nodes | mean | median | 95 % | max |
 | --- | --- | --- | --- | --- |
 {rows}
 
-Relative L2 error on {config["test"]} test samples. The reference solutions' own error: {reference["figure"]:.1e}
+On {config["test"]} test samples. The reference solutions' own error: {reference["figure"]:.1e}
 ({reference["method"]}).
 The weights were chosen on {config["validation"]} validation samples (best: {results["best_validation"]:.3e}); test samples were used once.
 

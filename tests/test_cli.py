@@ -260,7 +260,7 @@ def test_smoke_run_reports_and_is_reused(tmp_path, capsys):
         assert words in first.out, first.out
     run = tmp_path / "run"
     text = (run / "report.md").read_text()
-    for name in ("predictions", "histogram", "spectrum", "training"):
+    for name in ("predictions", "distribution", "spectrum", "training"):
         assert (run / "figures" / f"{name}.png").stat().st_size > 5000 and f"figures/{name}.png" in text
     results = json.loads((run / "results.json").read_text())
     assert {"command", "config", "environment", "seed", "dataset_sha256", "errors", "cost"} <= set(results)
@@ -268,6 +268,6 @@ def test_smoke_run_reports_and_is_reused(tmp_path, capsys):
     again = capsys.readouterr()
     assert results["command"] == "python -m pdesurr run --preset smoke --out run"
     assert "finished already" in again.err and json.loads(again.out)["errors"] == results["errors"]
-    (run / "figures" / "histogram.png").unlink()  # what is missing is made again
-    assert main(["run", "--preset", "smoke", "--out", str(run)]) == 0 and (run / "figures" / "histogram.png").is_file()
+    (run / "figures" / "distribution.png").unlink()  # what is missing is made again
+    assert main(["run", "--preset", "smoke", "--out", str(run)]) == 0 and (run / "figures" / "distribution.png").is_file()
     fails(capsys, 1, "training.seed 0, not 5", "run", "--preset", "smoke", "--out", run, "--seed", "5")

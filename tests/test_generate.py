@@ -88,8 +88,10 @@ def test_parts_of_another_job_are_not_used(reference, tmp_path, monkeypatch):
     with pytest.raises(ZeroDivisionError):
         make(path, seed=4)
     monkeypatch.undo()
-    with pytest.warns(UserWarning, match="chunks of another job"):
+    with pytest.raises(DatasetError, match="other settings"):
         make(path)
+    assert list((tmp_path / ".burgers.h5.parts").glob("part-*"))
+    make(path, overwrite=True)
     assert digest(path) == digest(reference)
 
 

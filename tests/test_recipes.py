@@ -80,3 +80,15 @@ def test_a_start_may_have_another_law_and_keeps_the_numbers_of_its_own():
     gaussian, smooth = recipes.make_pde("Heat", {"tau": 5.0}), recipes.make_pde("Heat", {"scale": 0.5})
     assert (gaussian.parameters["sigma"], gaussian.parameters["tau"]) == (49.0, 5.0)
     assert (smooth.parameters["scale"], smooth.parameters["modes"]) == (0.5, 64.0) and "sigma" not in smooth.parameters
+
+
+WRONG = [("NavierStokes", "intervals", 2.5), ("NavierStokes", "intervals", float("nan")), ("NavierStokes", "refinement", float("inf")),
+         ("NavierStokes", "wavenumber", -1.0), ("NavierStokes", "wavenumber", 0.0), ("Poisson", "walls", float("nan")),
+         ("Poisson", "walls", 2.0), *[(name, number, bad) for name, number in (("NavierStokes", "forcing"), ("Advection", "velocity"),
+         ("Burgers", "tau"), ("Darcy", "tau"), ("Lorenz96", "h"), ("Wave", "gamma")) for bad in (float("nan"), float("inf"))]]
+
+
+@pytest.mark.parametrize(("name", "number", "value"), WRONG)
+def test_numbers_are_finite_and_whole_where_they_count(name, number, value):
+    with pytest.raises(UsageError, match=f"^{number}: expected"):
+        recipes.make_pde(name, {number: value})

@@ -30,6 +30,7 @@ GROUP = 16  # samples that are solved together; aligned to sample numbers, so th
 CACHED = 2**16  # nodes of samples solved side by side on a CPU: what its cache holds; the others of a group follow
 CERTIFIED = 8  # samples whose error is measured by refinement
 TOO_COARSE = 0.25  # relative L2 between an input and the same on twice the nodes
+USELESS = 0.5  # relative error of stored solutions: there is no data set in them
 RIGHT = "_right"  # beside the fields of a part: whether each sample was solved
 
 
@@ -54,6 +55,9 @@ def generate(pde: AbstractPDE, path: Path | str, *, samples: int, resolution: in
     require(isinstance(chunk, int) and chunk >= 1, "chunk", "a whole number >= 1", chunk)
     require(precision in ("float64", "float32"), "precision", "'float64' or 'float32'", precision)
     require(not replay or hasattr(pde, "replay_record"), "replay", "an equation with a published set to replay", type(pde).__name__)
+    with jax.enable_x64(precision == "float64"):
+        grid = pde.grid(resolution)
+        _check_prior(pde, grid, resolution)
     if path.exists() and not overwrite:
         raise DatasetError(f"{path}: exists already; choose another name or say overwrite (--overwrite)")
     devices = list(devices or jax.devices())
@@ -61,11 +65,9 @@ def generate(pde: AbstractPDE, path: Path | str, *, samples: int, resolution: in
     parts = path.with_name(f".{path.name}.parts")
     path.parent.mkdir(parents=True, exist_ok=True)
     with jax.enable_x64(precision == "float64"), locked(parts), stop_signals() as asked_to_stop:
-        grid = pde.grid(resolution)
-        _check_prior(pde, grid, resolution)
         identity = {"pde": type(pde).__name__, **pde.parameters, "resolution": resolution, "seed": seed, "first": first,
                     "precision": precision, "replay": replay, "version": __version__, "jax": jax.__version__}
-        _claim(parts, identity)
+        _claim(parts, identity, overwrite)
         solve = _Solver(pde, grid, seed, devices, replay)
         with progress(f"generating {path.name}", samples) as advance:
             for start in _missing(parts, samples, chunk):
@@ -77,6 +79,9 @@ def generate(pde: AbstractPDE, path: Path | str, *, samples: int, resolution: in
         left_out = _left_out(pde, first + np.flatnonzero(~right), samples)
         numbers = np.flatnonzero(right)[:CERTIFIED]
         error = _certify(pde, grid, seed, first + numbers, {k: v[numbers] for k, v in next(_read_parts(parts, samples)).items()})
+        if error["figure"] > USELESS:
+            raise DivergedError(f"{path}: the solutions on {resolution} nodes are {error['figure']:.0%} from those on a finer "
+                                "discretisation; nothing was written, take more nodes")
         info = _describe(pde, path, grid, seed, precision, error, left_out, replay)
         with DatasetWriter(path, info, overwrite=overwrite) as writer:
             for block in _read_parts(parts, samples):
@@ -159,8 +164,8 @@ def _padded(count: int) -> int:
     return math.ceil(count / GROUP) * GROUP
 
 
-def _claim(parts: Path, identity: dict[str, Any]) -> None:
-    """Keep the parts of the same job, drop those of another."""
+def _claim(parts: Path, identity: dict[str, Any], overwrite: bool) -> None:
+    """Keep the parts of the same job; those of another are refused, or dropped with `overwrite`."""
     file = parts / "identity.json"
     try:
         same = read_json(file) == identity
@@ -168,8 +173,9 @@ def _claim(parts: Path, identity: dict[str, Any]) -> None:
         same = False
     if not same:
         found = list(parts.glob("part-*"))
-        if found:
-            warnings.warn(f"{parts}: {len(found)} chunks of another job (other settings) were dropped", stacklevel=3)
+        if found and not overwrite:
+            raise DatasetError(f"{parts}: holds {len(found)} finished chunks of a job with other settings; finish that with its own "
+                               "command, choose another name, or say overwrite (--overwrite) to drop them")
         for old in found:
             old.unlink()
         write_json(file, identity)

@@ -145,7 +145,9 @@ class FNO(eqx.Module):
         spare = spare_columns(a.values.shape[:-1], a.values.dtype.itemsize)
         v = self._lift(jnp.moveaxis(a.values, -1, 0), grid, spare)
         for i, block in enumerate(self.blocks):
-            v = block(v, block.spectral or self.blocks[0].spectral, grid, self.padding, spare, i == len(self.blocks) - 1)
+            spectral = block.spectral or self.blocks[0].spectral
+            assert spectral is not None
+            v = block(v, spectral, grid, self.padding, spare, i == len(self.blocks) - 1)
         u = self.head[1](once(gelu(once(self.head[0](v)))))
         u = u.reshape(self.out_channels, *a.values.shape[:-2], -1)[..., : grid.shape[-1]]
         return jnp.moveaxis(u, 0, -1)

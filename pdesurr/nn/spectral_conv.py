@@ -86,7 +86,7 @@ class SpectralConv(eqx.Module):
 
     def with_modes(self, modes: tuple[int, ...]) -> "SpectralConv":
         """The same operator with room for other wavenumbers, zero on those that are new."""
-        weight = self.weight
+        weight = jnp.asarray(self.weight)
         for axis, (old, new) in enumerate(zip(self.modes, modes, strict=True)):
             size = min(old, new)
             parts = [lax.slice_in_dim(weight, 0, size, axis=axis), jnp.zeros((*weight.shape[:axis], new - size, *weight.shape[axis + 1 :]))]

@@ -83,9 +83,11 @@ class AbstractPeriodicEvolution(AbstractEvolution):
 
     def step_size(self, grid: Grid, speed: float | None = None) -> float:
         """The largest step that is accurate and, for advecting velocities up to `speed` (`fastest` unless given), stable."""
+        traced = any(isinstance(leaf, Tracer) for leaf in jax.tree.leaves(self))
+        require(not traced, "dt", "a time step, since under a trace of the equation's numbers none can be chosen", None,
+                "give dt=pde.step_size(grid) of the equation with plain numbers")
         speed = self.fastest if speed is None else speed
         symbol = self.semilinear(grid).symbol
-        require(isinstance(symbol, np.ndarray), "dt", "a time step, since under a trace of the equation's numbers none can be chosen", None)
         k = functools.reduce(np.maximum, np.broadcast_arrays(*(np.abs(k) for k in grid.wavenumbers())))
         return stable_step(symbol, speed * k * dealias_mask(grid, 2 / 3), self.largest_step)
 

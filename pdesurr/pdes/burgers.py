@@ -111,7 +111,16 @@ class Burgers(AbstractEvolution):
         with looked_at(a) as concrete:
             speed = float(jnp.max(jnp.abs(a))) if speed is None and concrete else speed
         require(speed is not None or method in ("cole_hopf", "heat_kernel"), "speed",
-                "a bound on |u|, since under jit it cannot be read off the data", speed, "or name the method")
+                "a bound on |u|, since under jit, vmap and grad it cannot be read off the data", speed,
+                "give speed=float(jnp.max(jnp.abs(a))), or method='heat_kernel', which needs none")
+        if at[0] == 0:
+            later = self.solve(a, grid, at[1:], method=method, speed=speed) if len(at) > 1 else jnp.zeros((0, *a.shape), a.dtype)
+            return jnp.concatenate([a[None], later])
+        with looked_at(self, a) as concrete:
+            if concrete and method == "cole_hopf":
+                worst = float(jnp.max(self.rounding(a, grid, at)))
+                require(worst <= 1e-3, "method", "one that keeps its digits for this input: 'auto' or 'heat_kernel'",
+                        f"'cole_hopf', whose rounding error is {worst:.1e} in {a.dtype.name} here")
         routes = {"cole_hopf": self.cole_hopf, "heat_kernel": self.heat_kernel, "etdrk4": partial(self.etdrk4, speed=speed or 0.0)}
         if method == "auto":
             choice = self.best_method(a, grid, at)

@@ -102,10 +102,10 @@ class Darcy(AbstractPDE):
         with looked_at(a) as concrete:
             least = float(jnp.min(a)) if concrete else None
             require(least is None or least > 0, "a", "a coefficient > 0 everywhere", least)
-        u, residual = self._solved(a[..., 0], grid, iterations or ITERATIONS[a.dtype.name], preconditioner)
-        checked = iterations is None and preconditioner == "multigrid" and not isinstance(residual, Tracer)
-        if checked and not bool(residual <= RESIDUAL[a.dtype.name]):
-            count = ITERATIONS[a.dtype.name]
+        require(iterations is None or iterations >= 1, "iterations", "None or a whole number >= 1", iterations)
+        count = ITERATIONS[a.dtype.name] if iterations is None else iterations
+        u, residual = self._solved(a[..., 0], grid, count, preconditioner)
+        if not isinstance(residual, Tracer) and not bool(residual <= RESIDUAL[a.dtype.name]):
             raise DivergedError(f"Darcy: the residual is {float(residual):.1e} after {count} iterations; give more iterations")
         return u[..., None]
 
@@ -169,7 +169,8 @@ class Darcy(AbstractPDE):
 
     def replay_record(self, key: Key, grid: Grid) -> tuple[dict[str, Array], Bool[Array, ""]]:
         """What the released script would store of this sample; needs `cells`."""
-        require(self.cells, "cells", "True (1) for a replay, since the released script has cell centres", self.cells)
+        require(self.cells, "cells", "True (1) for a replay, since the released script has cell centres", self.cells,
+                "the set to replay is darcy_released")
         a = self.sample(key, grid)
         u = self.replay(a)
         return {"a": a[..., 0], "u": u[..., 0]}, jnp.all(jnp.isfinite(u))

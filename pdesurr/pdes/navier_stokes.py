@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
+from pdesurr.checks import require
 from pdesurr.fields import AbstractField, Grid, SpectralField, d, known, laplacian
 from pdesurr.pdes._inputs import require_numbers
 from pdesurr.pdes._prior import AbstractRandomStart, AbstractStart, GaussianStart
@@ -47,6 +48,7 @@ class NavierStokes(AbstractRandomStart):
 
     def __check_init__(self):
         require_numbers(self, "nu", "drag", zero=True)
+        require(self.wavenumber >= 1, "wavenumber", "a whole number >= 1", self.wavenumber)
 
     @property
     def components(self) -> tuple[str, ...]:

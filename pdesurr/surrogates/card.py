@@ -19,12 +19,12 @@ tags: [physics, pde, jax]
 ---
 # {spec.pde} surrogate ({model})
 
-Maps {_channels(spec.input)} to {_channels(spec.output)} on {axes}.
+Maps {channels(spec.input)} to {channels(spec.output)} on {axes}.
 
-- Equation: {spec.pde}{_table(spec.parameters)}
-- Model: {model}{_table(arguments)}; {weights} real weights, float32
-- Training data: {_table(spec.data).strip(' ()')}; relative error of the reference solutions: {reference}
-- Training: {_table(spec.training).strip(' ()')}
+- Equation: {spec.pde}{values(spec.parameters)}
+- Model: {model}{values(arguments)}; {weights} real weights, float32
+- Training data: {values(spec.data).strip(' ()')}; relative error of the reference solutions: {reference}
+- Training: {values(spec.training).strip(' ()')}
 
 ## Error on test data (relative L2)
 
@@ -34,7 +34,7 @@ Maps {_channels(spec.input)} to {_channels(spec.output)} on {axes}.
 
 ## Valid range
 
-{_ranges(spec.input)}
+{ranges(spec.input)}
 L2 norm of an input in training: {spec.norms[0]:.4g} to {spec.norms[1]:.4g}. `predict` warns outside these ranges; the errors above do not
 hold there. In an optimisation loop check the optimum with the reference solver: a search drifts to where a surrogate is wrong.
 
@@ -46,14 +46,14 @@ hold there. In an optimisation loop check the optimum with the reference solver:
 """
 
 
-def _channels(channels: tuple[Channel, ...]) -> str:
-    return ", ".join(f"{c.name}{'' if c.time is None else f'(t = {c.time:g})'} [{c.unit}]" for c in channels)
+def channels(those: tuple[Channel, ...]) -> str:
+    return ", ".join(f"{c.name}{'' if c.time is None else f'(t = {c.time:g})'} [{c.unit}]" for c in those)
 
 
-def _ranges(channels: tuple[Channel, ...]) -> str:
-    return "\n".join(f"- {c.name}: values in [{c.lower:.4g}, {c.upper:.4g}]" for c in channels)
+def ranges(those: tuple[Channel, ...]) -> str:
+    return "".join(f"- {c.name}: values in [{c.lower:.4g}, {c.upper:.4g}]\n" for c in those)
 
 
-def _table(values: dict[str, Any]) -> str:
-    text = ", ".join(f"{k} = {v:g}" if isinstance(v, float) else f"{k} = {v}" for k, v in values.items())
+def values(numbers: dict[str, Any]) -> str:
+    text = ", ".join(f"{k} = {v:g}" if isinstance(v, float) else f"{k} = {v}" for k, v in numbers.items())
     return f" ({text})" if text else ""

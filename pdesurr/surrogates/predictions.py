@@ -38,7 +38,6 @@ def predict_file(surrogate: Surrogate, inputs: np.ndarray, out: Path, overwrite:
     require(out.suffix == ".npz", "--out", "a name that ends in .npz", str(out))
     if out.exists() and not overwrite:
         raise DatasetError(f"{out}: exists already; choose another name or say --overwrite")
-    surrogate.predict(inputs[:1])  # shape, values and range are checked before the work
     for warning in surrogate.range_warnings(jnp.asarray(inputs), surrogate.grid_of(inputs.shape)):
         warnings.warn(warning, RangeWarning, stacklevel=2)
     require(bool(np.isfinite(inputs).all()), "inputs", "finite values", "NaN or infinity", "repair or drop those samples")

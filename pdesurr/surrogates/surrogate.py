@@ -55,6 +55,7 @@ class Surrogate(eqx.Module):
         range. Inside jit, grad and vmap values are hidden, and it is the plain call."""
         if isinstance(a, Tracer):
             return self(a)
+        a = a if isinstance(a, jax.Array) else np.asarray(a)
         grid = self.grid_of(np.shape(a))
         require(0 not in np.shape(a), "input", "at least one sample", np.shape(a))
         require(not np.iscomplexobj(a), "input", "real numbers", a.dtype)
@@ -76,7 +77,7 @@ class Surrogate(eqx.Module):
             f"shape ({', '.join(self.spec.grid.names)}, {channels}) or the same behind one batch axis; "
             f"{'the channel is' if channels == 1 else 'channels are'} {names}",
             tuple(shape),
-            "add the channel axis with a[..., None]" if channels == 1 and len(shape) in (d, d + 1) else "",
+            "add the channel axis with a[..., None]" if channels == 1 and len(shape) in (d, d + 1) and shape[-1] > 8 else "",
         )
         return self.spec.grid.with_shape(*shape[-d - 1 : -1])
 
