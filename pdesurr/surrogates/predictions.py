@@ -38,9 +38,9 @@ def predict_file(surrogate: Surrogate, inputs: np.ndarray, out: Path, overwrite:
     require(out.suffix == ".npz", "--out", "a name that ends in .npz", str(out))
     if out.exists() and not overwrite:
         raise DatasetError(f"{out}: exists already; choose another name or say --overwrite")
+    require(bool(np.isfinite(inputs).all()), "inputs", "finite values", "NaN or infinity", "repair or drop those samples")
     for warning in surrogate.range_warnings(jnp.asarray(inputs), surrogate.grid_of(inputs.shape)):
         warnings.warn(warning, RangeWarning, stacklevel=2)
-    require(bool(np.isfinite(inputs).all()), "inputs", "finite values", "NaN or infinity", "repair or drop those samples")
     call = jax.jit(lambda v: surrogate(v))
     outputs = np.concatenate([np.asarray(call(jnp.asarray(inputs[i : i + batch]))) for i in range(0, len(inputs), batch)])
     buffer = io.BytesIO()
