@@ -10,7 +10,7 @@ import numpy as np
 
 from pdesurr import objectives
 from pdesurr.fields import FourierBasis, Grid, UniformBasis
-from pdesurr.models import FNO
+from pdesurr.models import FNO, LNO
 from pdesurr.pdes import (
     AbstractEvolution,
     Advection,
@@ -141,6 +141,10 @@ MODELS = {
     "FNO, two axes with walls, mlp": ModelCase(
         lambda key: FNO(2, 1, (4, 3), 6, 2, lifting_width=8, channel_mlp=0.5, head_width=8, coordinates=(True, True), key=key),
         WALLS, (2, 1), False),
+    "LNO": ModelCase(lambda key: LNO(1, 1, 1, 4, 2, 2, kernel=(8, 8), head_width=8, period=(2 * np.pi,), key=key), PERIODIC, (1, 1),
+                     True, cloud=True),
+    "LNO, two axes with walls": ModelCase(lambda key: LNO(2, 1, 2, 4, 1, 2, kernel=(6,), head_width=8, activation="relu", key=key),
+                                          WALLS, (2, 1), False, cloud=True),
 }
 
 OBJECTIVES = {"relative_l2": objectives.relative_l2, "relative_h1": objectives.relative_h1}
