@@ -2,5 +2,6 @@
 
 from pdesurr.models.fno import FNO
 from pdesurr.models.lno import LNO
+from pdesurr.models.mgno import MgNO
 
-__all__ = ["FNO", "LNO"]
+__all__ = ["FNO", "LNO", "MgNO"]

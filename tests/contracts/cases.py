@@ -10,7 +10,7 @@ import numpy as np
 
 from pdesurr import objectives
 from pdesurr.fields import FourierBasis, Grid, UniformBasis
-from pdesurr.models import FNO, LNO
+from pdesurr.models import FNO, LNO, MgNO
 from pdesurr.pdes import (
     AbstractEvolution,
     Advection,
@@ -145,6 +145,10 @@ MODELS = {
                      True, cloud=True),
     "LNO, two axes with walls": ModelCase(lambda key: LNO(2, 1, 2, 4, 1, 2, kernel=(6,), head_width=8, activation="relu", key=key),
                                           WALLS, (2, 1), False, cloud=True),
+    "MgNO": ModelCase(lambda key: MgNO(2, 1, (12, 10), 4, 2, levels=(1, 1), post=(1, 0), key=key), WALLS, (2, 1), False),
+    "MgNO, one axis periodic, norm": ModelCase(
+        lambda key: MgNO(1, 1, (8, 9), 6, 1, levels=(2, 1), norm=True, bypass=False, boundary=("periodic", "neumann"), key=key),
+        Grid([FourierBasis(8), UniformBasis(9)]), (1, 1), False),
 }
 
 OBJECTIVES = {"relative_l2": objectives.relative_l2, "relative_h1": objectives.relative_h1}
