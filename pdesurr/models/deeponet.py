@@ -30,11 +30,12 @@ class DeepONet(eqx.Module):
     The sensors are fixed. An input on another number of nodes is resampled to them where the grid's bases have a transform (what
     the sensors cannot resolve is cut off), and refused elsewhere, as are scattered points.
     `period`: per axis the period of x, or None: such an axis enters by cosine and sine, so that the output is periodic.
+    Between walls twice the axis's length keeps every point apart and is learned sooner than x itself.
     Good values: width 128, depth 3, basis 64-128.
 
     Raises `UsageError` for a wrong channel count, for inputs as above and for points of another dimension.
-    Source: Lu, Jin, Pang, Zhang and Karniadakis, Nature Machine Intelligence 3 (2021), equation 2, unstacked; several output
-    channels as in Lu et al., CMAME 393 (2022), section 3.1.6 (both networks' outputs split among them).
+    Source: Lu, Jin, Pang, Zhang and Karniadakis, Nature Machine Intelligence 3 (2021), the unstacked network; several output
+    channels as in Lu et al., CMAME 393 (2022): both networks' outputs are split among them.
     """
 
     branch: MLP
@@ -81,7 +82,7 @@ class PODDeepONet(eqx.Module):
     any other grid or points, at which the modes are their expansions' values; `UsageError` elsewhere.
     `modes`: what `pod_modes` returned; without it every value is NaN (a bundle makes the model so, then fills them in).
     Good values: rank 16-64 (as many as make the outputs left out smaller than the error aimed at), width 128, depth 3.
-    Source: Lu et al., CMAME 393 (2022), section 3.1.4.
+    Source: Lu et al., CMAME 393 (2022), POD-DeepONet.
     """
 
     branch: MLP
@@ -94,7 +95,7 @@ class PODDeepONet(eqx.Module):
                  modes: tuple[np.ndarray, np.ndarray] | None = None, activation: str = "gelu", key: Key):
         check_sizes(in_channels, out_channels, width, depth, rank, *sensors)
         shape = (*sensors, out_channels)
-        mean, phi = modes if modes is not None else (np.full(shape, np.nan), np.full((rank, *shape), np.nan))
+        mean, phi = modes if modes is not None else (jnp.full(shape, jnp.nan), jnp.full((rank, *shape), jnp.nan))
         require((mean.shape, phi.shape) == (shape, (rank, *shape)), "modes", f"a mean {shape} and modes {(rank, *shape)}",
                 (mean.shape, phi.shape), "take them from pod_modes(outputs, grid, rank)")
         self.mean, self.modes = Fixed(mean), Fixed(phi)

@@ -121,7 +121,7 @@ class MgNO(eqx.Module):
     Good values: width 24, depth 4-5, levels "auto"; learning rate 5e-4 with an H1 objective.
 
     Raises `UsageError` for a wrong channel count, grid or setting, and for an `x` that is not the input's grid.
-    Source: He, Liu and Xu, ICLR 2024 (arXiv 2310.19809), algorithm 1; layers as in its released code.
+    Source: He, Liu and Xu, ICLR 2024 (arXiv 2310.19809); layers as in its released code, whose parameters it has exactly.
     """
 
     cycles: tuple[VCycle, ...]
