@@ -19,10 +19,10 @@ from pdesurr.data.scaling import ChannelScaler, Scaled
 from pdesurr.surrogates import spec as specs
 from pdesurr.surrogates.card import card
 from pdesurr.surrogates.surrogate import Surrogate
-from pdesurr.types import StorableModel
+from pdesurr.types import StorableModel, parameter_count
 
 CONFIG_VERSION = 1
-MODELS = {name: getattr(models, name) for name in models.__all__}  # what a bundle may hold: a closed table
+MODELS = {name: value for name in models.__all__ if isinstance(value := getattr(models, name), type)}  # a closed table
 FILES = ("README.md", "config.json", "model.safetensors", "spec.json")
 
 
@@ -45,7 +45,7 @@ def save_surrogate(surrogate: Surrogate, path: Path | str, *, overwrite: bool = 
         with new_folder(path, overwrite) as folder:
             write_json(folder / "config.json", config)
             write_text(folder / "spec.json", specs.to_json(surrogate.spec) + "\n")
-            write_text(folder / "README.md", card(surrogate.spec, name, network.arguments, sum(v.size for v in arrays.values())))
+            write_text(folder / "README.md", card(surrogate.spec, name, network.arguments, parameter_count(network)))
             save_file(arrays, folder / "model.safetensors")
     except FileExistsError:
         raise BundleError(f"{path}: exists already; choose another name or say overwrite=True") from None
@@ -142,13 +142,13 @@ def _check_header(file: Path, wanted: dict[str, Any], limit: int = 1 << 22) -> N
     if set(header) != set(wanted):
         raise BundleError(f"{file}: tensor {sorted(set(header) ^ set(wanted))[0]!r} is in the file or in the model, not in both")
     for name, leaf in wanted.items():
-        shape = header[name].get("shape")
-        if list(leaf.shape) != shape or header[name].get("dtype") != "F32":
-            raise BundleError(f"{file}: {name} is {header[name].get('dtype')}{shape}, the model's is F32{list(leaf.shape)}")
+        shape, dtype = header[name].get("shape"), {"int32": "I32"}.get(str(leaf.dtype), "F32")
+        if list(leaf.shape) != shape or header[name].get("dtype") != dtype:
+            raise BundleError(f"{file}: {name} is {header[name].get('dtype')}{shape}, the model's is {dtype}{list(leaf.shape)}")
 
 
 def _named_arrays(model: Any) -> dict[str, Any]:
-    arrays = eqx.filter(model, lambda x: eqx.is_inexact_array(x) or isinstance(x, jax.ShapeDtypeStruct))
+    arrays = eqx.filter(model, lambda x: eqx.is_array(x) or isinstance(x, jax.ShapeDtypeStruct))
     return {jax.tree_util.keystr(path).lstrip("."): leaf for path, leaf in jax.tree_util.tree_flatten_with_path(arrays)[0]}
 
 

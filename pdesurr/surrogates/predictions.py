@@ -38,6 +38,7 @@ def predict_file(surrogate: Surrogate, inputs: np.ndarray, out: Path, overwrite:
     require(out.suffix == ".npz", "--out", "a name that ends in .npz", str(out))
     if out.exists() and not overwrite:
         raise DatasetError(f"{out}: exists already; choose another name or say --overwrite")
+    jax.eval_shape(surrogate, inputs[:1])  # the shape is checked before the work
     require(bool(np.isfinite(inputs).all()), "inputs", "finite values", "NaN or infinity", "repair or drop those samples")
     for warning in surrogate.range_warnings(jnp.asarray(inputs), surrogate.grid_of(inputs.shape)):
         warnings.warn(warning, RangeWarning, stacklevel=2)

@@ -10,7 +10,7 @@ import numpy as np
 
 from pdesurr import objectives
 from pdesurr.fields import FourierBasis, Grid, UniformBasis
-from pdesurr.models import FFNO, FNO
+from pdesurr.models import FFNO, FNO, LNO, DeepONet, MgNO, MoNO, PODDeepONet, pod_modes
 from pdesurr.pdes import (
     AbstractEvolution,
     Advection,
@@ -120,7 +120,8 @@ class ModelCase:
 
     `operator`: it may change resolution. Its outputs at `factors[0]` and `factors[1]` times the grid's nodes then differ by at most
     `drift` times their size, for an input that half the grid resolves. `cloud`: it also reads and answers on scattered points.
-    `fits`: the share of the initial loss that is left after learning one batch.
+    `fits`: the share of the initial loss that is left after learning one batch. `smooth`: its outputs vary little from node to
+    node, so that batch is of the lowest wave per axis and not of noise.
     """
 
     make: Callable[[jax.Array], Any]
@@ -131,10 +132,18 @@ class ModelCase:
     drift: float = 1e-4
     cloud: bool = False
     fits: float = 0.15
+    smooth: bool = False
 
 
 PERIODIC = Grid([FourierBasis(32)])
 WALLS = Grid([UniformBasis(12, 0.0, 1.0, "left"), UniformBasis(10, 0.0, 1.0, "closed")])
+
+
+def pod_case(key):
+    """Its modes are those of the outputs that `test_fits_one_batch` asks for, their mean and three directions."""
+    modes = pod_modes(2 * jax.random.normal(jax.random.key(7), (4, 32, 1)), PERIODIC, 3)
+    return PODDeepONet(1, 1, (32,), 3, 8, 2, modes=modes, key=key)
+
 
 MODELS = {
     "FNO": ModelCase(lambda key: FNO(1, 1, (6,), 8, 2, coordinates=(False,), key=key), PERIODIC, (1, 1), True),
@@ -145,6 +154,20 @@ MODELS = {
         lambda key: FNO(1, 1, (6,), 8, 2, shared=True, rank=0.7, key=key), PERIODIC, (1, 1), True),
     "FFNO": ModelCase(lambda key: FFNO(2, 1, (4, 3), 6, 2, expansion=2, head_width=8, coordinates=(True, True), key=key), WALLS, (2, 1),
                       False),
+    "LNO": ModelCase(lambda key: LNO(1, 1, 1, 4, 2, 2, kernel=(8, 8), head_width=8, period=(2 * np.pi,), key=key), PERIODIC, (1, 1),
+                     True, cloud=True),
+    "LNO, two axes with walls": ModelCase(lambda key: LNO(2, 1, 2, 4, 1, 2, kernel=(6,), head_width=8, activation="relu", key=key),
+                                          WALLS, (2, 1), False, cloud=True),
+    "MgNO": ModelCase(lambda key: MgNO(2, 1, (12, 10), 4, 2, levels=(1, 1), post=(1, 0), key=key), WALLS, (2, 1), False),
+    "MgNO, one axis periodic, norm": ModelCase(
+        lambda key: MgNO(1, 1, (8, 9), 6, 1, levels=(2, 1), norm=True, bypass=False, boundary=("periodic", "neumann"), key=key),
+        Grid([FourierBasis(8), UniformBasis(9)]), (1, 1), False),
+    "DeepONet": ModelCase(lambda key: DeepONet(1, 1, (32,), 16, 2, 8, period=(2 * np.pi,), key=key), PERIODIC, (1, 1), True,
+                          smooth=True),
+    "DeepONet, two axes with walls": ModelCase(lambda key: DeepONet(2, 2, (12, 10), 24, 2, 8, period=(2.0, 2.0), key=key), WALLS, (2, 2),
+                                               False, smooth=True),
+    "PODDeepONet": ModelCase(pod_case, PERIODIC, (1, 1), True),
+    "MoNO": ModelCase(lambda key: MoNO(1, 1, (4,), 4, 2, levels=2, codes=3, head_width=8, key=key), PERIODIC, (1, 1), True),
 }
 
 OBJECTIVES = {"relative_l2": objectives.relative_l2, "relative_h1": objectives.relative_h1}

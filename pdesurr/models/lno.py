@@ -1,0 +1,125 @@
+"""The low-rank neural operator, on grids and on scattered points, in any number of dimensions."""
+
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from pdesurr.checks import require
+from pdesurr.fields import Grid
+from pdesurr.nn import coordinates
+from pdesurr.nn.coordinates import Period
+from pdesurr.nn.mlp import ACTIVATIONS, MLP, rows
+from pdesurr.nn.points import flat, measure, nodes, unflat
+from pdesurr.types import Key, Samples
+
+Points = Grid | Float[Array, "n d"]
+
+
+class LowRankLayer(eqx.Module):
+    """(v_o)(x) = sum_{r, i} phi_roi(z(x)) c_roi + (W v)_o(x) + b_o, with c_roi = mean over y of psi_roi(z(y)) v_i(y).
+
+    The integral `c` is taken first and expanded second: O(n) in the number of points, though the kernel
+    sum_r phi_roi(z(x)) psi_roi(z(y)) couples all of them.
+    """
+
+    phi: MLP
+    psi: MLP
+    skip: eqx.nn.Linear
+    rank: int = eqx.field(static=True)
+
+    def __init__(self, features: int, width: int, rank: int, hidden: tuple[int, ...], activation: str, *, key: Key):
+        keys = jax.random.split(key, 3)
+        sizes = (features, *hidden, width * width * rank)
+        self.phi, self.psi = MLP(sizes, activation, key=keys[0]), MLP(sizes, activation, key=keys[1])
+        self.skip = eqx.nn.Linear(width, width, key=keys[2])
+        self.rank = rank
+
+    def integrate(self, z: Float[Array, "n f"], v: Float[Array, "n w"], weights: Float[Array, " n"]) -> Float[Array, "r w w"]:
+        """The numbers c_roi."""
+        psi = self.psi(z).reshape(len(z), self.rank, v.shape[1], v.shape[1])
+        return jnp.einsum("nroi,ni->roi", psi, v * weights[:, None])
+
+    def expand(self, z: Float[Array, "m f"], v: Float[Array, "m w"], c: Float[Array, "r w w"]) -> Float[Array, "m w"]:
+        """The layer's values where `z` and `v` are known."""
+        return jnp.einsum("mroi,roi->mo", self.phi(z).reshape(len(z), *c.shape), c) + rows(self.skip, v)
+
+
+class LNO(eqx.Module):
+    """u = Q (L_depth o ... o L_1) P(z), z = (x, a(x)): lifting P and head Q act at each point, and each layer has a kernel of
+    low rank,
+
+        v -> gelu(K v + W v + b),    (K v)(x) = sum_{r < rank} phi_r(z(x)) <psi_r(z), v>,    <,> the mean over the domain
+
+    (no activation in the last layer). phi and psi are perceptrons with width^2 * rank outputs: one number per pair of channels.
+    The mean is by the grid's quadrature weights; on scattered points all count alike.
+
+    Shapes: values `(*grid, in_channels)` or `(n, in_channels)`, to values `(..., out_channels)` at `x`. Reads no `a.params`.
+    Good values: width 32, rank 4 in one dimension and 1 in two, depth 4, kernel (64, 128, 256).
+    `period`: per axis the period of x, or None: such an axis enters by cosine and sine. Boxes of size about 1 suit the others.
+    `x`: the input's points (also None), or any others. The layers need a(x) there: on a grid whose bases have a transform it is
+    the expansion's value; on other grids and on scattered points that of the nearest point of the input, so that the answer
+    jumps half-way between points, and is exact on them.
+
+    Any resolution may be used: values converge like the quadrature. Raises `UsageError` for a wrong channel count or dimension.
+    Source: Kovachki et al., JMLR 24(89), section 4.2; perceptron sizes as in its released code, without batch normalisation.
+    """
+
+    lifting: eqx.nn.Linear
+    layers: tuple[LowRankLayer, ...]
+    head: MLP
+    in_channels: int = eqx.field(static=True)
+    period: Period = eqx.field(static=True)
+
+    def __init__(self, in_channels: int, out_channels: int, dimension: int, width: int, rank: int, depth: int = 4, *,
+                 kernel: tuple[int, ...] = (64, 128, 256), head_width: int = 128, period: Period | None = None,
+                 activation: str = "gelu", key: Key):
+        require(min(in_channels, out_channels, dimension, width, rank, depth) > 0,
+                "in_channels, out_channels, dimension, width, rank, depth", "numbers > 0",
+                (in_channels, out_channels, dimension, width, rank, depth))
+        self.in_channels, self.period = in_channels, coordinates.check_period(period, dimension)
+        size = coordinates.width(self.period) + in_channels
+        keys = jax.random.split(key, depth + 2)
+        self.lifting = eqx.nn.Linear(size, width, key=keys[0])
+        self.layers = tuple(LowRankLayer(size, width, rank, tuple(kernel), activation, key=k) for k in keys[2:])
+        self.head = MLP((width, head_width, out_channels), activation, key=keys[1])
+
+    @property
+    def arguments(self) -> dict[str, Any]:
+        """What the constructor was given, but for the key: a bundle keeps it beside the weights."""
+        first = self.layers[0]
+        return {"in_channels": self.in_channels, "out_channels": self.head.layers[-1].weight.shape[-2], "dimension": len(self.period),
+                "width": self.lifting.weight.shape[-2], "rank": first.rank, "depth": len(self.layers), "kernel": first.phi.hidden,
+                "head_width": self.head.hidden[0], "period": list(self.period), "activation": self.head.activation}
+
+    def __call__(self, a: Samples, x: Points | None = None, *, key: Key | None = None) -> Float[Array, "*points out"]:
+        """One sample."""
+        del key
+        require(a.values.shape[-1] == self.in_channels, "a.values", f"{self.in_channels} channels", a.values.shape)
+        y, values = flat(a)
+        weights = measure(a.points, values.dtype)
+        z = jnp.concatenate([coordinates.features(y, self.period), values], axis=1)
+        elsewhere = not (x is None or x is a.points or (isinstance(x, Grid) and x == a.points))
+        z_x = self._asked(a, x) if elsewhere else z  # pyright: ignore[reportArgumentType]
+        v, v_x = rows(self.lifting, z), rows(self.lifting, z_x) if elsewhere else None
+        activation = ACTIVATIONS[self.head.activation]
+        for i, layer in enumerate(self.layers):
+            act = activation if i < len(self.layers) - 1 else lambda v: v
+            c = layer.integrate(z, v, weights)
+            v_x = None if v_x is None else act(layer.expand(z_x, v_x, c))
+            v = act(layer.expand(z, v, c))
+        return unflat(self.head(v if v_x is None else v_x), a.points if x is None else x)
+
+    def _asked(self, a: Samples, x: Points) -> Float[Array, "m f"]:
+        """(x, a(x)) at points other than the input's own."""
+        points = nodes(x, a.values.dtype)
+        at_points = coordinates.features(points, self.period)
+        if isinstance(a.points, Grid) and a.points.spectral:
+            values = a.points.evaluate(a.points.transform(a.values), points)
+        else:
+            y, given = flat(a)
+            square = jnp.sum((points[:, None] - y[None]) ** 2, axis=-1)
+            values = given[jnp.argmin(square, axis=1)]
+        return jnp.concatenate([at_points, values], axis=1)
