@@ -1,5 +1,6 @@
 """What is learned: one family of models per file."""
 
 from pdesurr.models.fno import FNO
+from pdesurr.models.gno import GNO
 
-__all__ = ["FNO"]
+__all__ = ["FNO", "GNO"]

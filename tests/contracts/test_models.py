@@ -144,7 +144,7 @@ def test_scattered_points(case):
             case.make(KEY)(Samples(jnp.zeros((9, case.grid.ndim)), jnp.zeros((9, case.channels[0]))), case.grid)
         return
     low, high = (jnp.array([getattr(b, end) for b in case.grid.bases]) for end in ("lower", "upper"))
-    points = low + (high - low) * jax.random.uniform(jax.random.key(2), (40, case.grid.ndim))
+    points = low[None] + (high - low)[None] * jax.random.uniform(jax.random.key(2), (40, case.grid.ndim))
     a, order = jax.random.normal(jax.random.key(3), (40, case.channels[0])), jax.random.permutation(jax.random.key(4), 40)
     model = case.make(KEY)
     u = model(Samples(points, a), points)
