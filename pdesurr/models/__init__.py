@@ -2,5 +2,6 @@
 
 from pdesurr.models.fno import FNO
 from pdesurr.models.gno import GNO
+from pdesurr.models.multipole import MultipoleGraphOperator, OrthogonalMultipole
 
-__all__ = ["FNO", "GNO"]
+__all__ = ["FNO", "GNO", "MultipoleGraphOperator", "OrthogonalMultipole"]

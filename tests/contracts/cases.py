@@ -10,7 +10,7 @@ import numpy as np
 
 from pdesurr import objectives
 from pdesurr.fields import FourierBasis, Grid, UniformBasis
-from pdesurr.models import FNO, GNO
+from pdesurr.models import FNO, GNO, MultipoleGraphOperator, OrthogonalMultipole
 from pdesurr.pdes import (
     AbstractEvolution,
     Advection,
@@ -142,10 +142,16 @@ MODELS = {
         lambda key: FNO(2, 1, (4, 3), 6, 2, lifting_width=8, channel_mlp=0.5, head_width=8, coordinates=(True, True), key=key),
         WALLS, (2, 1), False),
     "GNO": ModelCase(lambda key: GNO(1, 1, 1, 1.0, 8, 2, kernel=(8,), head_width=8, nodes=256, max_degree=84, period=(2 * np.pi,), key=key),
-                     PERIODIC, (1, 1), True, drift=0.1, cloud=True),
+                     PERIODIC, (1, 1), True, drift=2e-3, cloud=True),
     "GNO, two axes with walls, a kernel each": ModelCase(
         lambda key: GNO(2, 1, 2, 0.4, 8, 2, kernel=(6,), head_width=8, nodes=120, max_degree=40, shared=False, key=key),
         WALLS, (2, 1), False, cloud=True),
+    "MultipoleGraphOperator": ModelCase(
+        lambda key: MultipoleGraphOperator(1, 1, 1, 8, nodes=(256, 32), radii=(0.5, 2.0), between=(0.5,), cycles=1, kernel_width=6,
+                                           head_width=8, period=(2 * np.pi,), key=key),
+        PERIODIC, (1, 1), True, drift=0.01, cloud=True),
+    "OrthogonalMultipole": ModelCase(lambda key: OrthogonalMultipole(1, 1, 8, 2, cycles=1, kernel_width=6, head_width=8, key=key),
+                                     PERIODIC, (1, 1), True, drift=2e-3),
 }
 
 OBJECTIVES = {"relative_l2": objectives.relative_l2, "relative_h1": objectives.relative_h1}
