@@ -89,7 +89,7 @@ def test_the_integral_converges_with_the_nodes(x64):
     kernel = KernelIntegral(2, 1, 1, (6,), key=KEY)
 
     def integral(n, stretch):
-        t = (jnp.arange(n) + 0.5) / n
+        t = (jnp.arange(n, dtype=jnp.float64) + 0.5) / n
         x, measure = t + stretch * jnp.sin(2 * jnp.pi * t), (1 + stretch * 2 * jnp.pi * jnp.cos(2 * jnp.pi * t)) / n
         query, v = jnp.array([[0.5]]), jnp.exp(x)[:, None]
         links = neighbours(x[:, None], query, 0.2, n)
@@ -115,7 +115,7 @@ def test_slices_put_together_are_the_whole():
     order = shuffled(cloud(11))
     parts = slices(order, jnp.arange(3) * 4, 4)
     assert all(len(set(row)) == 4 for row in parts.tolist())
-    np.testing.assert_array_equal(reassemble(parts[..., None] * 1.0, order)[:, 0], jnp.arange(11))
+    np.testing.assert_array_equal(reassemble(parts[..., None].astype(jnp.float32), order)[:, 0], jnp.arange(11))
 
 
 def test_interpolation_is_exact_on_the_points_and_near_between():
@@ -148,14 +148,14 @@ def varying_part(u, v):
 
 
 def test_another_cloud_gives_the_same_function_up_to_sampling():
-    """Twice the same density: the function at fixed points differs by the scatter of a mean over a ball, half of it with four
-    times the nodes."""
-    queries, drifts = cloud(40, 9), []
-    for n in (200, 3200):
+    """The answers at fixed points from clouds of one density scatter about their mean; a quarter as much at 16 times the density."""
+    queries, scatter = cloud(40, 9), []
+    for n in (150, 2400):
         model = GNO(1, 1, 2, 0.4, 6, 2, kernel=(6,), head_width=8, nodes=n, key=KEY)
         run = jax.jit(lambda p, m=model: m(Samples(p, wave(p)), queries))
-        drifts.append(varying_part(run(cloud(n, 1)), run(cloud(n, 2))))
-    assert drifts[0] < 0.25 and drifts[1] < drifts[0] / 2, drifts
+        u = np.stack([run(cloud(n, seed)) for seed in range(5)])
+        scatter.append(float(u.std(0).mean() / u.mean(0).std()))
+    assert scatter[0] < 0.35 and scatter[1] < scatter[0] / 3, scatter
 
 
 @pytest.mark.parametrize("make", [gno, graph_operator])
@@ -167,7 +167,7 @@ def test_more_points_than_nodes_are_split_and_put_together(make):
     assert u.shape == (150, 1)
     np.testing.assert_allclose(back[::-1], u, rtol=1e-4, atol=1e-5)
     np.testing.assert_array_equal(run(points), u)
-    keyed = run(points, KEY)
+    keyed = run(points, jax.random.key(1))
     assert 0 < varying_part(u, keyed) < 1
     asked = jax.jit(lambda x: model(Samples(points, wave(points)), x))(cloud(31, 4))
     assert asked.shape == (31, 1) and bool(jnp.all(jnp.isfinite(asked)))
@@ -191,8 +191,7 @@ def test_sampled_l2_is_relative_l2_without_a_key_and_near_it_with_one():
     few, metrics = jax.jit(lambda k: objective(model, batch, k))(KEY)
     np.testing.assert_allclose(few, full, rtol=0.1)
     assert float(metrics["relative_l2"]) == float(few) and float(few) != float(full)
-    exact = lambda s, x, key=None: s.values  # noqa: E731
-    assert float(objective(exact, Batch(a, a), KEY)[0]) == 0
+    assert float(objective(lambda a, x, *, key=None: a.values, Batch(a, a), KEY)[0]) == 0
     with pytest.raises(UsageError, match="points"):
         SampledL2(0)
 

@@ -73,6 +73,11 @@ def dealt(n: int, groups: int) -> Array:
     return (jnp.arange(groups * -(-n // groups)) % n).reshape(-1, groups).T
 
 
+def collected(u: Float[Array, "g size c"], n: int) -> Float[Array, "n c"]:
+    """The inverse of `dealt`."""
+    return jnp.swapaxes(u, 0, 1).reshape(-1, u.shape[-1])[:n]
+
+
 class GraphLayer(eqx.Module):
     """v -> gelu(W v + K v + b)."""
 
@@ -174,4 +179,4 @@ class GNO(eqx.Module):
             return reassemble(lax.map(jax.checkpoint(lambda i: self.graph(senders[i], None)), members), order)
         shares = dealt(len(asked.points), groups)
         u = lax.map(jax.checkpoint(lambda ij: self.graph(senders[ij[0]], asked[ij[1]])), (members, shares))
-        return jnp.swapaxes(u, 0, 1).reshape(-1, u.shape[-1])[: len(asked.points)]
+        return collected(u, len(asked.points))

@@ -11,7 +11,7 @@ from jaxtyping import Array, Float
 
 from pdesurr.checks import expected, require
 from pdesurr.fields import FourierBasis, Grid
-from pdesurr.models.gno import Cloud, Points, asked_cloud, dealt, input_cloud
+from pdesurr.models.gno import Cloud, Points, asked_cloud, collected, dealt, input_cloud
 from pdesurr.nn import coordinates
 from pdesurr.nn.activation import gelu
 from pdesurr.nn.coordinates import Period
@@ -114,21 +114,26 @@ class MultipoleGraphOperator(eqx.Module):
         senders = input_cloud(a, self.in_channels, self.period)
         asked, n = asked_cloud(a, x, senders, self.period), len(senders.points)
         groups = math.ceil(n / self.nodes[0])
-        order = shuffled(senders.points, key if groups > 1 else None)
-        size = math.ceil(n / groups)
+        members, order = self._members(senders, groups, key)
+        if groups == 1:
+            u = self.graph([senders, *(senders[m[0]] for m in members[1:])], asked)
+        elif asked is None:
+            u = reassemble(lax.map(jax.checkpoint(lambda m: self.graph([senders[i] for i in m], None)), members), order)
+        else:
+            run = jax.checkpoint(lambda m: self.graph([senders[i] for i in m[0]], asked[m[1]]))
+            u = collected(lax.map(run, (members, dealt(len(asked.points), groups))), len(asked.points))
+        return unflat(u, a.points if x is None else x)
+
+    def _members(self, senders: Cloud, groups: int, key: Key | None) -> tuple[list[Array], Array]:
+        """For each level the nodes of each graph, `(groups, size)`, and the order they are slices of."""
+        n = len(senders.points)
+        order, size = shuffled(senders.points, key if groups > 1 else None), math.ceil(n / groups)
         starts = jnp.arange(groups) * size
-        members = [slices(order, starts, size)]
-        coarse = starts + (size if groups > 1 else 0)
+        members, after = [slices(order, starts, size)], starts + (size if groups > 1 else 0)
         for nodes in self.nodes[1:]:
-            members.append(slices(order, coarse, min(nodes, n)))
-            coarse = coarse + min(nodes, n)
-        if asked is None:
-            u = lax.map(jax.checkpoint(lambda m: self.graph([senders[i] for i in m], None)), members)
-            return unflat(reassemble(u, order), a.points)
-        assert x is not None
-        shares = dealt(len(asked.points), groups)
-        u = lax.map(jax.checkpoint(lambda m: self.graph([senders[i] for i in m[0]], asked[m[1]])), (members, shares))
-        return unflat(jnp.swapaxes(u, 0, 1).reshape(-1, u.shape[-1])[: len(asked.points)], x)
+            members.append(slices(order, after, min(nodes, n)))
+            after = after + min(nodes, n)
+        return members, order
 
     def graph(self, levels: list[Cloud], asked: Cloud | None) -> Float[Array, "q out"]:
         """One graph; the answer at `asked`, or at the nodes of the finest level."""

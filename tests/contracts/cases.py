@@ -151,7 +151,7 @@ MODELS = {
                                            head_width=8, period=(2 * np.pi,), key=key),
         PERIODIC, (1, 1), True, drift=0.01, cloud=True),
     "OrthogonalMultipole": ModelCase(lambda key: OrthogonalMultipole(1, 1, 8, 2, cycles=1, kernel_width=6, head_width=8, key=key),
-                                     PERIODIC, (1, 1), True, drift=2e-3),
+                                     Grid([FourierBasis(8)]), (1, 1), True, drift=0.02),
 }
 
 OBJECTIVES = {"relative_l2": objectives.relative_l2, "relative_h1": objectives.relative_h1}
