@@ -157,6 +157,7 @@ class GNO(eqx.Module):
         u = self.graph(senders, asked) if groups == 1 else self._graphs(senders, asked, groups, key)
         return unflat(u, a.points if x is None else x)
 
+    @eqx.filter_jit  # called outside jit it is one program, not hundreds
     def graph(self, senders: Cloud, asked: Cloud | None) -> Float[Array, "q out"]:
         """One graph of all `senders`; the answer at `asked`, or at themselves."""
         receivers = senders.followed_by(asked)

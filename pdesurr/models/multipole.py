@@ -135,6 +135,7 @@ class MultipoleGraphOperator(eqx.Module):
             after = after + min(nodes, n)
         return members, order
 
+    @eqx.filter_jit  # called outside jit it is one program, not hundreds
     def graph(self, levels: list[Cloud], asked: Cloud | None) -> Float[Array, "q out"]:
         """One graph; the answer at `asked`, or at the nodes of the finest level."""
         receivers, own = [levels[0].followed_by(asked), *levels[1:]], len(levels[0].points)
@@ -256,7 +257,10 @@ class OrthogonalMultipole(eqx.Module):
     def __call__(self, a: Samples, x: Grid | None = None, *, key: Key | None = None) -> Float[Array, "n out"]:
         """One sample."""
         del key
-        cells = self.cells(a, x)
+        return self._answer(self.cells(a, x))
+
+    @eqx.filter_jit
+    def _answer(self, cells: list[Cells]) -> Float[Array, "n out"]:
         near = cells[len(self.far):]
         kernels = [*self.far, *(self.near,) * len(near)]
         # A unit of distance is one cell of the kernel's own level; of the finest of the far levels for N.
