@@ -154,11 +154,11 @@ class KernelIntegral(eqx.Module):
         flat = self.matrices.astype(v.dtype).reshape(-1, self.matrices.shape[-1])
         return sums.reshape(len(v), -1) @ flat + jnp.einsum("qk,qkc->qc", weights, v) @ self.constant.astype(v.dtype)
 
-    def direct(self, e: Float[Array, "q k e"], weights: Float[Array, "q k"], v: Float[Array, "q k in"]) -> Float[Array, "q out"]:
-        """The same by forming every K(e_ij): what the order of summation is tested against."""
-        h = gelu(self.perceptron(e.reshape(-1, e.shape[-1]))).reshape(*e.shape[:2], -1)
-        kernel = jnp.einsum("qkr,rco->qkco", h, self.matrices) + self.constant[None, None]
-        return jnp.einsum("qk,qkco,qkc->qo", weights, kernel, v)
+    def formed(self, e: Float[Array, "*edges e"]) -> Float[Array, "*edges in out"]:
+        """K(e) itself: to look at a learned kernel, and what the order of summation is tested and timed against."""
+        h = gelu(self.perceptron(e.reshape(-1, e.shape[-1])))
+        kernel = jnp.einsum("er,rco->eco", h, self.matrices.astype(h.dtype)) + self.constant.astype(h.dtype)[None]
+        return kernel.reshape(*e.shape[:-1], *kernel.shape[1:])
 
 
 def slices(order: Int[Array, " n"], starts: Int[Array, " g"], size: int) -> Int[Array, "g size"]:
