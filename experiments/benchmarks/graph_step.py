@@ -1,8 +1,8 @@
 """Graph operators on the CPU: a training step (forward, backward, AdamW) per work, and the memory of the process.
 
-The works: `GNO` on 300 random points of an 85 x 85 grid, radius .25, through `SampledL2`; the same with its matrix
-formed once for every edge and kept over the layers, which shows what the order of summation saves; inference of a `GNO` on the whole grid; the
-multipole operators. No peer: none of the peers' packages has these models without torch_geometric.
+The works: `GNO` on 300 random points of an 85 x 85 grid, radius .25, through `SampledL2`; the same with its matrix formed once
+for every edge and kept over the layers, which shows what the order of summation saves; inference of a `GNO` on the whole grid;
+the multipole operators. No peer is measured.
 
     python experiments/benchmarks/graph_step.py [--json] [--quick] [--only SUBSTRING]
 """

@@ -111,7 +111,7 @@ class GNO(eqx.Module):
 
     Good values: width 32-64, depth 6, radius .1-.25 of the box, 100-400 nodes, Adam 1e-4 to 1e-3. Cost per sample and layer:
     nodes * max_degree * rank * width. Raises `UsageError` for a wrong channel count, dimension or period.
-    Source: Li et al. (arXiv 2003.03485), equations 7-8 and section 3.3; Kovachki et al., JMLR 24(89), section 4.1.
+    Source: Li et al. (arXiv 2003.03485); Kovachki et al., JMLR 24(89), section 4.1.
     """
 
     lifting: eqx.nn.Linear

@@ -59,7 +59,7 @@ class MultipoleGraphOperator(eqx.Module):
 
     Neighbours kept are what a box of volume 1 needs. Good values: width 64, nodes (400, 100, 25), radii (.25, .5, 1), between
     (.125, .25), 4-5 cycles, Adam 1e-4. Raises `UsageError` for a wrong channel count, dimension or period, or levels that do not match.
-    Source: Li et al. (NeurIPS 2020, arXiv 2006.09535), section 3; Kovachki et al., JMLR 24(89), section 4.3.
+    Source: Li et al. (NeurIPS 2020, arXiv 2006.09535); Kovachki et al., JMLR 24(89), section 4.3.
     """
 
     lifting: eqx.nn.Linear
@@ -222,7 +222,7 @@ class OrthogonalMultipole(eqx.Module):
     `kernel_width`: hidden width and rank of N, halved per level to the coarsest, 16 at least. Good values: width 64, `levels` =
     log2(n) - 2 for the n of training (the near part is then the +-1 neighbours, as published), 4 cycles, kernel_width 64-1024.
     Raises `UsageError` for another kind or number of nodes, fewer than 4 * 2^(levels-1) of them, a wrong channel count, another `x`.
-    Source: Li et al. (NeurIPS 2020, arXiv 2006.09535), section 3 and the orthogonal multipole graph of its appendix.
+    Source: Li et al. (NeurIPS 2020, arXiv 2006.09535), its orthogonal form; Kovachki et al., JMLR 24(89), section 4.3.
     """
 
     lifting: eqx.nn.Linear

@@ -128,7 +128,7 @@ class KernelIntegral(eqx.Module):
     instead of `degree * in * out`, and memory for all edges smaller by in * out / rank. `basis` is that h, weighted; layers that
     share a kernel share it. K_r is N(0, 1 / (in * (rank + 1))) at first.
 
-    Source: Li et al. (arXiv 2003.03485), equation 8, with K's perceptron as there; the order of summation is ours.
+    Source: Li et al. (arXiv 2003.03485) for K's perceptron; the order of summation is ours.
     """
 
     perceptron: MLP

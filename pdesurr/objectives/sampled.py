@@ -19,10 +19,10 @@ class SampledL2:
 
     For models that read scattered points (`GNO`, `MultipoleGraphOperator`): a step then costs what a small graph costs, whatever the
     grid. The points are drawn anew for each sample and step, without replacement, a point of larger quadrature weight more
-    often (Efraimidis and Spirakis 2006), so that they count alike afterwards. Without a key, which is how validation calls it, this
+    often (Efraimidis and Spirakis 2006), so that they may count alike afterwards. Without a key, which is how validation calls it, this
     is `relative_l2` on all points. Metrics: `relative_l2`. Input and output must have the same points; a model of a periodic
     box must know its `period`, as points alone do not. Raises `UsageError` for `points` not above 0, or other points of input and output.
-    Source: Li et al. (arXiv 2003.03485), section 3.3.
+    Source: Li et al. (arXiv 2003.03485), who train on sampled nodes.
     """
 
     points: int = 300
