@@ -3,8 +3,13 @@
 from pdesurr.models.deeponet import DeepONet, PODDeepONet, pod_modes
 from pdesurr.models.ffno import FFNO
 from pdesurr.models.fno import FNO
+from pdesurr.models.gno import GNO
 from pdesurr.models.lno import LNO
 from pdesurr.models.mgno import MgNO
 from pdesurr.models.mono import MoNO, mono_centres
+from pdesurr.models.multipole import MultipoleGraphOperator, OrthogonalMultipole
 
-__all__ = ["DeepONet", "FFNO", "FNO", "LNO", "MgNO", "MoNO", "PODDeepONet", "mono_centres", "pod_modes"]
+__all__ = [
+    "DeepONet", "FFNO", "FNO", "GNO", "LNO", "MgNO", "MoNO", "MultipoleGraphOperator", "OrthogonalMultipole", "PODDeepONet",
+    "mono_centres", "pod_modes",
+]

@@ -14,7 +14,7 @@ from pdesurr.fields import Grid
 from pdesurr.nn import coordinates
 from pdesurr.nn.coordinates import Period
 from pdesurr.nn.fixed import Fixed
-from pdesurr.nn.mlp import MLP
+from pdesurr.nn.mlp import MLP, Activation
 from pdesurr.nn.points import nodes, unflat
 from pdesurr.types import Key, Samples
 
@@ -46,7 +46,7 @@ class DeepONet(eqx.Module):
     period: Period = eqx.field(static=True)
 
     def __init__(self, in_channels: int, out_channels: int, sensors: tuple[int, ...], width: int = 128, depth: int = 3, basis: int = 64,
-                 *, period: Period | None = None, activation: str = "gelu", key: Key):
+                 *, period: Period | None = None, activation: Activation = "gelu", key: Key):
         check_sizes(in_channels, out_channels, width, depth, basis, *sensors)
         self.in_channels, self.sensors = in_channels, tuple(sensors)
         self.period = coordinates.check_period(period, len(sensors))
@@ -92,7 +92,7 @@ class PODDeepONet(eqx.Module):
     sensors: tuple[int, ...] = eqx.field(static=True)
 
     def __init__(self, in_channels: int, out_channels: int, sensors: tuple[int, ...], rank: int, width: int = 128, depth: int = 3, *,
-                 modes: tuple[np.ndarray, np.ndarray] | None = None, activation: str = "gelu", key: Key):
+                 modes: tuple[np.ndarray, np.ndarray] | None = None, activation: Activation = "gelu", key: Key):
         check_sizes(in_channels, out_channels, width, depth, rank, *sensors)
         shape = (*sensors, out_channels)
         mean, phi = modes if modes is not None else (jnp.full(shape, jnp.nan), jnp.full((rank, *shape), jnp.nan))

@@ -11,7 +11,7 @@ from pdesurr.checks import require
 from pdesurr.fields import Grid
 from pdesurr.nn import coordinates
 from pdesurr.nn.coordinates import Period
-from pdesurr.nn.mlp import ACTIVATIONS, MLP, rows
+from pdesurr.nn.mlp import ACTIVATIONS, MLP, Activation, rows
 from pdesurr.nn.points import flat, measure, nodes, unflat
 from pdesurr.types import Key, Samples
 
@@ -30,7 +30,7 @@ class LowRankLayer(eqx.Module):
     skip: eqx.nn.Linear
     rank: int = eqx.field(static=True)
 
-    def __init__(self, features: int, width: int, rank: int, hidden: tuple[int, ...], activation: str, *, key: Key):
+    def __init__(self, features: int, width: int, rank: int, hidden: tuple[int, ...], activation: Activation, *, key: Key):
         keys = jax.random.split(key, 3)
         sizes = (features, *hidden, width * width * rank)
         self.phi, self.psi = MLP(sizes, activation, key=keys[0]), MLP(sizes, activation, key=keys[1])
@@ -75,7 +75,7 @@ class LNO(eqx.Module):
 
     def __init__(self, in_channels: int, out_channels: int, dimension: int, width: int, rank: int, depth: int = 4, *,
                  kernel: tuple[int, ...] = (64, 128, 256), head_width: int = 128, period: Period | None = None,
-                 activation: str = "gelu", key: Key):
+                 activation: Activation = "gelu", key: Key):
         require(min(in_channels, out_channels, dimension, width, rank, depth) > 0,
                 "in_channels, out_channels, dimension, width, rank, depth", "numbers > 0",
                 (in_channels, out_channels, dimension, width, rank, depth))

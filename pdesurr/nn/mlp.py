@@ -1,6 +1,7 @@
 """A multi-layer perceptron over rows."""
 
 from collections.abc import Sequence
+from typing import Literal
 
 import equinox as eqx
 import jax
@@ -10,6 +11,7 @@ from pdesurr.checks import require
 from pdesurr.nn.activation import gelu
 from pdesurr.types import Key
 
+Activation = Literal["gelu", "relu"]
 ACTIVATIONS = {"gelu": gelu, "relu": jax.nn.relu}
 
 
@@ -24,9 +26,9 @@ class MLP(eqx.Module):
     Uniform(+-1/sqrt(in)) at first. Raises `UsageError` for an unknown activation or fewer than two sizes."""
 
     layers: tuple[eqx.nn.Linear, ...]
-    activation: str = eqx.field(static=True)
+    activation: Activation = eqx.field(static=True)
 
-    def __init__(self, sizes: Sequence[int], activation: str = "gelu", *, key: Key):
+    def __init__(self, sizes: Sequence[int], activation: Activation = "gelu", *, key: Key):
         require(activation in ACTIVATIONS, "activation", f"one of {', '.join(ACTIVATIONS)}", activation)
         require(len(sizes) > 1 and min(sizes) > 0, "sizes", "two numbers > 0 or more", tuple(sizes))
         keys = jax.random.split(key, len(sizes) - 1)

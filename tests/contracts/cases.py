@@ -10,7 +10,19 @@ import numpy as np
 
 from pdesurr import objectives
 from pdesurr.fields import FourierBasis, Grid, UniformBasis
-from pdesurr.models import FFNO, FNO, LNO, DeepONet, MgNO, MoNO, PODDeepONet, pod_modes
+from pdesurr.models import (
+    FFNO,
+    FNO,
+    GNO,
+    LNO,
+    DeepONet,
+    MgNO,
+    MoNO,
+    MultipoleGraphOperator,
+    OrthogonalMultipole,
+    PODDeepONet,
+    pod_modes,
+)
 from pdesurr.pdes import (
     AbstractEvolution,
     Advection,
@@ -168,6 +180,17 @@ MODELS = {
                                                False, smooth=True),
     "PODDeepONet": ModelCase(pod_case, PERIODIC, (1, 1), True),
     "MoNO": ModelCase(lambda key: MoNO(1, 1, (4,), 4, 2, levels=2, codes=3, head_width=8, key=key), PERIODIC, (1, 1), True),
+    "GNO": ModelCase(lambda key: GNO(1, 1, 1, 1.0, 8, 2, kernel=(8,), head_width=8, nodes=256, max_degree=84, period=(2 * np.pi,), key=key),
+                     PERIODIC, (1, 1), True, drift=2e-3, cloud=True),
+    "GNO, two axes with walls, a kernel each": ModelCase(
+        lambda key: GNO(2, 1, 2, 0.4, 8, 2, kernel=(6,), head_width=8, nodes=120, max_degree=40, shared=False, key=key),
+        WALLS, (2, 1), False, cloud=True),
+    "MultipoleGraphOperator": ModelCase(
+        lambda key: MultipoleGraphOperator(1, 1, 1, 8, nodes=(256, 32), radii=(0.5, 2.0), between=(0.5,), cycles=1, kernel_width=6,
+                                           head_width=8, period=(2 * np.pi,), key=key),
+        PERIODIC, (1, 1), True, drift=0.01, cloud=True),
+    "OrthogonalMultipole": ModelCase(lambda key: OrthogonalMultipole(1, 1, 8, 2, cycles=1, kernel_width=6, head_width=8, key=key),
+                                     Grid([FourierBasis(8)]), (1, 1), True, drift=0.02),
 }
 
 OBJECTIVES = {"relative_l2": objectives.relative_l2, "relative_h1": objectives.relative_h1}
