@@ -2,14 +2,15 @@
 
 import os
 import sys
+from importlib.metadata import version
 from pathlib import Path
 
 # Before jax is imported. Several workers share the machine, so what numpy calls gets one thread each.
 os.environ.setdefault("JAX_NUM_CPU_DEVICES", "4")
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
-# Tests compile far more than they compute: the older emitters take half the time to compile.
-QUICK = "--xla_backend_optimization_level=0 --xla_cpu_use_fusion_emitters=false"
+# Tests compile far more than they compute: the older emitters, where they are still to be had, take half the time to compile.
+QUICK = "--xla_backend_optimization_level=0" + (" --xla_cpu_use_fusion_emitters=false" if version("jaxlib") < "0.11" else "")
 os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} {QUICK}".strip()
 os.environ.setdefault("MPLBACKEND", "Agg")
 
