@@ -138,33 +138,37 @@ def cost_lines(results: dict[str, Any]) -> list[str]:
     ]
 
 
-def _text(results: dict[str, Any], figures: list[str], spec: Spec) -> str:
-    rows = "\n".join(
-        f"| {k} | {e['mean']:.3e} | {e['median']:.3e} | {e['p95']:.3e} | {e['max']:.3e} |" for k, e in results["errors"].items()
-    )
-    reference = results["reference_error"]
-    faster = results["cost"]["equal_error"]
-    ratio = faster["seconds"] / results["cost"]["surrogate_seconds"] if faster else None
-    verdict = (
-        ""
-        if ratio is None
-        else (
-            f"At equal error the solver takes {ratio:.2g} times the surrogate's time"
-            + (": for plain forward evaluation of this equation, use the solver. " if ratio < 1 else ". ")
-            + "What the surrogate adds is the same call, with gradients, for equations whose solver is not this cheap."
-        )
-    )
+def _verdict(cost: dict[str, Any]) -> str:
+    """Whether the surrogate is faster than a solver at its own error."""
+    faster = cost["equal_error"]
+    if faster is None:
+        return ""
+    ratio = faster["seconds"] / cost["surrogate_seconds"]
+    advice = ": for plain forward evaluation of this equation, use the solver. " if ratio < 1 else ". "
+    return (f"At equal error the solver takes {ratio:.2g} times the surrogate's time{advice}"
+            "What the surrogate adds is the same call, with gradients, for equations whose solver is not this cheap.")
+
+
+def _pictures(figures: list[str]) -> str:
+    """The figures there are, under their headings."""
     pictures = {
         "predictions": "Predictions against truth: best, median and worst test sample",
         "distribution": "Errors of the test samples",
         "spectrum": "Error by wavenumber",
         "training": "Training",
     }
-    shown = "\n\n".join(
+    return "\n\n".join(
         f"## {pictures[f]}\n\n![{pictures[f]}](figures/{f}.png)"
         for f in ("predictions", "distribution", "spectrum", "training")
         if f in figures
     )
+
+
+def _text(results: dict[str, Any], figures: list[str], spec: Spec) -> str:
+    rows = "\n".join(
+        f"| {k} | {e['mean']:.3e} | {e['median']:.3e} | {e['p95']:.3e} | {e['max']:.3e} |" for k, e in results["errors"].items()
+    )
+    reference = results["reference_error"]
     versions = ", ".join(f"{k} {results['environment'][k]}" for k in ("pdesurr", "python", "jax", "equinox", "optax"))
     config, device = results["config"], results["environment"]["device"]
     untrained = "" if next(iter(results["errors"].values()))["mean"] < 0.3 else (
@@ -191,11 +195,11 @@ The weights were chosen on {config["validation"]} validation samples (best: {res
 
 {chr(10).join("- " + line for line in cost_lines(results))}
 
-{verdict}
+{_verdict(results["cost"])}
 
 Training took {seconds(results["training_seconds"])} on {device}; {results["parameters"]} real weights, seed {results["seed"]}.
 
-{shown}
+{_pictures(figures)}
 
 ## To repeat this
 
