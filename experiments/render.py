@@ -104,10 +104,11 @@ def darcy_import() -> str:
     )
 
 
+BENCHMARKS = ("burgers_generation", "solvers", "fno_step", "ensemble", "spectral_forms", "graph_step")
 BLOCKS: dict[str, Callable[[], str]] = {
     "runs": runs,
     "darcy_import": darcy_import,
-    **{name: (lambda name=name: benchmark(name)) for name in ("burgers_generation", "solvers", "fno_step", "ensemble", "spectral_forms")},
+    **{name: (lambda name=name: benchmark(name)) for name in BENCHMARKS},
 }
 
 

@@ -55,7 +55,7 @@ def test_cole_hopf_agrees_with_time_stepping():
     np.testing.assert_allclose(PDE.cole_hopf(a, GRID, (0.5, 1.0)), stepped, atol=1e-7)
 
 
-@pytest.mark.parametrize(("nu", "method"), [(0.1, 0), (0.02, 1), (0.002, 2)])
+@pytest.mark.parametrize(("nu", "method"), [(0.1, 0), (0.02, 1), (0.0025, 2)])
 def test_auto_falls_back_where_cole_hopf_loses_its_digits(nu, method):
     pde, grid = Burgers(nu=nu), Burgers(nu=nu).grid(1024)
     a = pde.sample(jax.random.key(3), grid)
@@ -125,3 +125,28 @@ def test_settings_solve_the_same_problem(setting):
 def test_bad_arguments_are_named(make, words):
     with pytest.raises((UsageError, TypeCheckError), match=words):
         make()
+
+
+def test_times_may_start_at_zero():
+    a = draw(n=1)[0]
+    u = PDE.solve(a, GRID, (0.0, 0.5))
+    np.testing.assert_array_equal(u[0], a)
+    np.testing.assert_array_equal(u[1], PDE.solve(a, GRID, (0.5,))[0])
+    np.testing.assert_array_equal(PDE.solve(a, GRID, (0.0,)), a[None])
+
+
+def test_a_named_route_without_digits_is_refused():
+    a = draw()[5].astype(jnp.float32)  # cole_hopf would be .2 off
+    with pytest.raises(UsageError, match="heat_kernel"):
+        PDE.solve(a, GRID, method="cole_hopf")
+    np.testing.assert_allclose(PDE.solve(a, GRID), PDE.solve(a.astype(jnp.float64), GRID), atol=1e-4)
+
+
+def test_fronts_without_nodes_are_told():
+    pde = Burgers(nu=0.01)
+    fine, coarse = pde.grid(1024), pde.grid(128)
+    a = pde.sample(jax.random.key(0), fine)
+    truth = pde.solve(a, fine)[::8]
+    with pytest.warns(UserWarning, match="nodes or more"):
+        u = pde.solve(a[::8], coarse)
+    assert float(jnp.linalg.norm(u - truth) / jnp.linalg.norm(truth)) > 0.01

@@ -220,6 +220,7 @@ def test_one_line_for_each_bad_input(folder, tmp_path, capsys):
     fails(capsys, 1, "missing.h5", "evaluate", folder / "run", tmp_path / "missing.h5")
     fails(capsys, 1, "no such bundle", "predict", tmp_path / "none", folder / "set.h5", "--out", tmp_path / "p.npz")
     fails(capsys, 1, "exists already", "generate", "burgers_jmlr", "--out", folder / "set.h5", *TINY)
+    fails(capsys, 2, "samples", "generate", "burgers_jmlr", "--out", tmp_path / "x.h5", "--samples", "0", "--resolution", "64")
     fails(capsys, 2, "a number > 0", "generate", "burgers_jmlr", "--out", tmp_path / "x.h5", "--set", "nu=-1")
     fails(capsys, 2, "--modess", "train", folder / "set.h5", "--out", tmp_path / "run", "--modess", "3")
     fails(capsys, 2, "modes: expected at most", "train", folder / "set.h5", "--out", tmp_path / "run", "--modes", "99")

@@ -16,7 +16,7 @@ import pytest
 from jaxtyping import TypeCheckError
 
 from pdesurr._runtime import Stopped
-from pdesurr.checks import DatasetError, UsageError
+from pdesurr.checks import DatasetError, DivergedError, UsageError
 from pdesurr.data import generate, open_dataset, read_info
 from pdesurr.data.sources import sample_key
 from pdesurr.pdes import AllenCahn, Burgers, Darcy, GrayScott, NavierStokes, PiecewiseConstant
@@ -175,3 +175,9 @@ def test_a_replay_states_the_error_of_the_public_scheme(tmp_path):
     assert "replayed" in replayed.generator and replayed.reference_error["figure"] > 3 * ours.reference_error["figure"]
     with pytest.raises(UsageError, match="replay: expected an equation with a published set"):
         generate(AllenCahn(), tmp_path / "none.h5", samples=4, resolution=64, seed=0, replay=True)
+
+
+def test_a_set_of_wrong_solutions_is_not_written(tmp_path):
+    with pytest.raises(DivergedError, match="take more nodes"):
+        make(tmp_path / "wrong.h5", pde=Burgers(nu=1e-5), samples=16, resolution=64)
+    assert not (tmp_path / "wrong.h5").exists()

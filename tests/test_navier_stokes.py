@@ -151,3 +151,11 @@ def test_crank_nicolson_is_exact_at_order_two_for_the_linear_part():
         w = grid.inverse(repeated(crank_nicolson_euler(pde.semilinear(grid), 0.5 / n), n)(start))
         errors.append(float(jnp.max(jnp.abs(w - jnp.cos(2 * jnp.pi * x) * np.exp(-0.05 * 4 * np.pi**2 * 0.5)))))
     assert abs(np.log2(errors[0] / errors[1]) - 2) < 0.05
+
+
+def test_a_traced_viscosity_needs_a_step():
+    pde = NavierStokes(horizon=1.0)
+    grid = pde.grid(16)
+    w = pde.sample(jax.random.key(0), grid)
+    with pytest.raises(UsageError, match="step_size"):
+        jax.grad(lambda nu: jnp.sum(NavierStokes(nu=nu, horizon=1.0).solve(w, grid)))(1e-3)

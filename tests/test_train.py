@@ -20,7 +20,7 @@ from pdesurr._runtime import Stopped, locked
 from pdesurr.checks import CheckpointError, DivergedError, UsageError
 from pdesurr.data.sources import ArraySource, PDESource
 from pdesurr.fields import FourierBasis, Grid
-from pdesurr.models import FNO
+from pdesurr.models import FNO, MoNO
 from pdesurr.objectives import relative_l2
 from pdesurr.pdes import Burgers
 from pdesurr.train import TrainConfig, adamw, fit
@@ -282,3 +282,9 @@ def test_kill_minus_nine_ten_times(tmp_path, child_env):
     newest = [sorted((folder / "checkpoints").iterdir())[-1] / "state.safetensors" for folder in (tmp_path / "whole", killed)]
     assert newest[0].read_bytes() == newest[1].read_bytes()
     assert (tmp_path / "whole/bundle/model.safetensors").read_bytes() == (killed / "bundle/model.safetensors").read_bytes()
+
+
+def test_an_ensemble_of_models_with_fixed_numbers_is_refused():
+    make = eqx.filter_vmap(lambda k: MoNO(1, 1, (3,), 4, 1, codes=2, head_width=4, key=k))
+    with pytest.raises(UsageError, match="one by one"):
+        run(dataclasses.replace(CONFIG, seed=(0, 1)), model=make(jax.random.split(jax.random.key(0), 2)))

@@ -15,10 +15,8 @@ from pdesurr.nn import coordinates
 from pdesurr.nn.coordinates import Period
 from pdesurr.nn.fixed import Fixed
 from pdesurr.nn.mlp import MLP, Activation
-from pdesurr.nn.points import nodes, unflat
+from pdesurr.nn.points import Points, nodes, unflat
 from pdesurr.types import Key, Samples
-
-Points = Grid | Float[Array, "n d"]
 
 
 class DeepONet(eqx.Module):

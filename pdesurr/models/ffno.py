@@ -23,7 +23,7 @@ class FFNO(eqx.Module):
 
     Shapes: values `(*grid, in_channels)` on `a.points`, to `(*grid, out_channels)` on the same grid; any resolution of the same
     box. Good values: modes 16, width 64, depth 4-24, expansion 4; one step of an evolution rather than many. `padding` and
-    `coordinates` as in `FNO`. Raises `UsageError` as `FNO` does. Source: Tran et al., ICLR 2023 (arXiv 2111.13802), equations 6-10.
+    `coordinates` as in `FNO`. Raises `UsageError` as `FNO` does. Source: Tran et al., ICLR 2023 (arXiv 2111.13802).
     """
 
     lifting: Pointwise

@@ -125,7 +125,7 @@ class FNO(eqx.Module):
     def with_modes(self, modes: tuple[int, ...]) -> "FNO":
         """The same function with room for other wavenumbers: those that are new start at zero, those that are gone are forgotten.
 
-        Training that begins with few modes and adds to them is George et al.'s incremental FNO (TMLR 2024, arXiv 2211.15188).
+        Training that begins with few modes and adds to them is the incremental FNO of George et al..
         Raises `UsageError` for weights held as a product.
         """
         require(self.rank is None, "modes", "a model without rank: a product's entries cannot be added to", modes)

@@ -10,72 +10,14 @@ from jax import lax
 from jaxtyping import Array, Float
 
 from pdesurr.checks import require
-from pdesurr.fields import Grid
 from pdesurr.nn import coordinates
 from pdesurr.nn.activation import gelu
+from pdesurr.nn.cloud import Cloud, asked_cloud, collected, dealt, input_cloud
 from pdesurr.nn.coordinates import Period
-from pdesurr.nn.graph import (
-    KernelIntegral,
-    check_grid_period,
-    degree_for,
-    edges,
-    interpolate,
-    neighbours,
-    reassemble,
-    shuffled,
-    slices,
-)
+from pdesurr.nn.graph import KernelIntegral, degree_for, edges, neighbours, reassemble, shuffled, slices
 from pdesurr.nn.mlp import MLP, rows
-from pdesurr.nn.points import flat, measure, nodes, unflat
+from pdesurr.nn.points import Points, unflat
 from pdesurr.types import Key, Samples
-
-Points = Grid | Float[Array, "n d"]
-
-
-class Cloud(eqx.Module):
-    """Points, what each knows (its coordinates' features, a(x)), a(x) alone, and its quadrature weight."""
-
-    points: Float[Array, "n d"]
-    known: Float[Array, "n f"]
-    values: Float[Array, "n c"]
-    weights: Float[Array, " n"]
-
-    def __getitem__(self, index: Array) -> "Cloud":
-        return Cloud(*(v[index] for v in (self.points, self.known, self.values, self.weights)))
-
-    def followed_by(self, other: "Cloud | None") -> "Cloud":
-        """Both, this one first."""
-        return self if other is None else jax.tree.map(lambda u, v: jnp.concatenate([u, v]), self, other)
-
-
-def input_cloud(a: Samples, in_channels: int, period: Period) -> Cloud:
-    """The input function's points. Raises `UsageError` for a wrong channel count, dimension or period."""
-    require(a.values.shape[-1] == in_channels, "a.values", f"{in_channels} channels", a.values.shape)
-    check_grid_period(a.points, period)
-    points, values = flat(a)
-    known = jnp.concatenate([coordinates.features(points, period), values], axis=1)
-    return Cloud(points, known, values, measure(a.points, values.dtype))
-
-
-def asked_cloud(a: Samples, x: Points | None, senders: Cloud, period: Period) -> Cloud | None:
-    """The points of an answer that are not the input's own, with a(x) between the input's points; None if `x` are those."""
-    if x is None or x is a.points or (isinstance(x, Grid) and x == a.points):
-        return None
-    check_grid_period(x, period)
-    points = nodes(x, a.values.dtype)
-    values = interpolate(senders.points, senders.values, points, period)
-    known = jnp.concatenate([coordinates.features(points, period), values], axis=1)
-    return Cloud(points, known, values, jnp.zeros(len(points), values.dtype))
-
-
-def dealt(n: int, groups: int) -> Array:
-    """Numbers below `n` dealt like cards to `groups`, `(groups, ceil(n / groups))`, the first ones again where they run out."""
-    return (jnp.arange(groups * -(-n // groups)) % n).reshape(-1, groups).T
-
-
-def collected(u: Float[Array, "g size c"], n: int) -> Float[Array, "n c"]:
-    """The inverse of `dealt`."""
-    return jnp.swapaxes(u, 0, 1).reshape(-1, u.shape[-1])[:n]
 
 
 class GraphLayer(eqx.Module):

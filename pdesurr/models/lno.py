@@ -11,11 +11,10 @@ from pdesurr.checks import require
 from pdesurr.fields import Grid
 from pdesurr.nn import coordinates
 from pdesurr.nn.coordinates import Period
+from pdesurr.nn.graph import interpolate
 from pdesurr.nn.mlp import ACTIVATIONS, MLP, Activation, rows
-from pdesurr.nn.points import flat, measure, nodes, unflat
+from pdesurr.nn.points import Points, elsewhere, flat, measure, nodes, unflat
 from pdesurr.types import Key, Samples
-
-Points = Grid | Float[Array, "n d"]
 
 
 class LowRankLayer(eqx.Module):
@@ -60,8 +59,8 @@ class LNO(eqx.Module):
     Good values: width 32, rank 4 in one dimension and 1 in two, depth 4, kernel (64, 128, 256).
     `period`: per axis the period of x, or None: such an axis enters by cosine and sine. Boxes of size about 1 suit the others.
     `x`: the input's points (also None), or any others. The layers need a(x) there: on a grid whose bases have a transform it is
-    the expansion's value; on other grids and on scattered points that of the nearest point of the input, so that the answer
-    jumps half-way between points, and is exact on them.
+    the expansion's value; on other grids and on scattered points it is interpolated from the 2^d nearest points of the
+    input (inverse square of the distance), exact on them.
 
     Any resolution may be used: values converge like the quadrature. Raises `UsageError` for a wrong channel count or dimension.
     Source: Kovachki et al., JMLR 24(89), section 4.2; perceptron sizes as in its released code, without batch normalisation.
@@ -101,14 +100,13 @@ class LNO(eqx.Module):
         y, values = flat(a)
         weights = measure(a.points, values.dtype)
         z = jnp.concatenate([coordinates.features(y, self.period), values], axis=1)
-        elsewhere = not (x is None or x is a.points or (isinstance(x, Grid) and x == a.points))
-        z_x = self._asked(a, x) if elsewhere else z  # pyright: ignore[reportArgumentType]
-        v, v_x = rows(self.lifting, z), rows(self.lifting, z_x) if elsewhere else None
+        z_x = self._asked(a, x) if x is not None and elsewhere(a, x) else None
+        v, v_x = rows(self.lifting, z), None if z_x is None else rows(self.lifting, z_x)
         activation = ACTIVATIONS[self.head.activation]
         for i, layer in enumerate(self.layers):
             act = activation if i < len(self.layers) - 1 else lambda v: v
             c = layer.integrate(z, v, weights)
-            v_x = None if v_x is None else act(layer.expand(z_x, v_x, c))
+            v_x = None if z_x is None or v_x is None else act(layer.expand(z_x, v_x, c))
             v = act(layer.expand(z, v, c))
         return unflat(self.head(v if v_x is None else v_x), a.points if x is None else x)
 
@@ -119,7 +117,5 @@ class LNO(eqx.Module):
         if isinstance(a.points, Grid) and a.points.spectral:
             values = a.points.evaluate(a.points.transform(a.values), points)
         else:
-            y, given = flat(a)
-            square = jnp.sum((points[:, None] - y[None]) ** 2, axis=-1)
-            values = given[jnp.argmin(square, axis=1)]
+            values = interpolate(*flat(a), points, self.period)
         return jnp.concatenate([at_points, values], axis=1)

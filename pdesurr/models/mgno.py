@@ -7,11 +7,12 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from pdesurr.checks import expected, require
+from pdesurr.checks import require
 from pdesurr.fields import Grid
 from pdesurr.nn.activation import gelu
 from pdesurr.nn.convolution import convolve, paddings, refine, uniform_kernel
 from pdesurr.nn.mlp import rows
+from pdesurr.nn.pointwise import only_on_grid
 from pdesurr.types import Key, Samples
 
 COARSEST = 8  # "auto" halves until the shortest axis has no more nodes than this
@@ -176,15 +177,9 @@ class MgNO(eqx.Module):
         return at_points(self.head, v)
 
     def _grid(self, a: Samples, x: Grid | None) -> Grid:
-        grid = a.points
-        if not isinstance(grid, Grid):
-            raise expected("a.points", "a Grid (an MgNO needs values on a grid)", grid, "interpolate the samples to a Grid first")
-        if x is not None and x != grid:
-            raise expected("x", f"None or the input's own grid {grid}", x, "evaluate on the input's grid and interpolate the result")
+        grid = only_on_grid(a, x, len(self.shape), self.in_channels)
         kinds = [level_sizes(shape, len(self.levels)) for shape in (grid.shape, self.shape)]
         require(kinds[0] == kinds[1], "a.points", f"the shape {self.shape}, or one that is odd and even on the same levels", grid.shape)
-        require(a.values.shape[1:] == (*grid.shape, self.in_channels), "a.values", f"{(*grid.shape, self.in_channels)} per sample",
-                a.values.shape[1:])
         return grid
 
 

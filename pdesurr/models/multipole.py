@@ -11,13 +11,13 @@ from jaxtyping import Array, Float
 
 from pdesurr.checks import expected, require
 from pdesurr.fields import FourierBasis, Grid
-from pdesurr.models.gno import Cloud, Points, asked_cloud, collected, dealt, input_cloud
 from pdesurr.nn import coordinates
 from pdesurr.nn.activation import gelu
+from pdesurr.nn.cloud import Cloud, asked_cloud, collected, dealt, input_cloud
 from pdesurr.nn.coordinates import Period
 from pdesurr.nn.graph import KernelIntegral, Links, degree_for, edges, neighbours, reassemble, shuffled, slices
 from pdesurr.nn.mlp import MLP, rows
-from pdesurr.nn.points import unflat
+from pdesurr.nn.points import Points, unflat
 from pdesurr.types import Key, Samples
 
 

@@ -13,7 +13,6 @@ from jax import lax
 from jaxtyping import Array, Bool, Float, Int
 
 from pdesurr.checks import require
-from pdesurr.fields import Grid
 from pdesurr.nn.activation import gelu
 from pdesurr.nn.coordinates import Period
 from pdesurr.nn.mlp import MLP
@@ -108,17 +107,6 @@ def edges(links: Links, points: Float[Array, "n d"], sent: Float[Array, "n c"], 
     gap = displacement(points[links.index], queries[:, None], period) / radius
     mine = jnp.broadcast_to(received[:, None], (*gap.shape[:2], received.shape[1]))
     return jnp.concatenate([gap, mine, sent[links.index]], axis=-1)
-
-
-def check_grid_period(x: Grid | Array, period: Period) -> None:
-    """Raise `UsageError` if a grid's periodic axes are not those of `period`, or if points have another dimension."""
-    if isinstance(x, Grid):
-        own = tuple(b.length if b.periodic else None for b in x.bases)
-        fits = len(own) == len(period) and all((p is None) == (q is None) and np.isclose(p or 1, q or 1) for p, q in
-                                               zip(own, period, strict=True))
-        require(fits, "points", f"a grid with the periods {period} that the model was made for", own, f"make the model with period={own}")
-    else:
-        require(x.ndim == 2 and x.shape[1] == len(period), "points", f"shape (n, {len(period)})", x.shape)
 
 
 class KernelIntegral(eqx.Module):

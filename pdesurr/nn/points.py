@@ -6,8 +6,15 @@ from jaxtyping import Array, Float
 from pdesurr.fields import Grid
 from pdesurr.types import Samples
 
+Points = Grid | Float[Array, "n d"]
 
-def nodes(x: Grid | Float[Array, "n d"], dtype=jnp.float32) -> Float[Array, "n d"]:
+
+def elsewhere(a: Samples, x: Points | None) -> bool:
+    """Whether `x` are other points than the input's own."""
+    return not (x is None or x is a.points or (isinstance(x, Grid) and x == a.points))
+
+
+def nodes(x: Points, dtype=jnp.float32) -> Float[Array, "n d"]:
     """The points, a grid's in the order of its flattened arrays."""
     return jnp.asarray(x.nodes.reshape(-1, x.ndim), dtype) if isinstance(x, Grid) else x.astype(dtype)
 
@@ -17,12 +24,12 @@ def flat(a: Samples) -> tuple[Float[Array, "n d"], Float[Array, "n c"]]:
     return nodes(a.points, a.values.dtype), a.values.reshape(-1, a.values.shape[-1])
 
 
-def unflat(u: Float[Array, "n c"], x: Grid | Float[Array, "n d"]) -> Float[Array, "*grid c"]:
+def unflat(u: Float[Array, "n c"], x: Points) -> Float[Array, "*grid c"]:
     """Values over flattened points back in the shape of `x`."""
     return u.reshape(*x.shape, -1) if isinstance(x, Grid) else u
 
 
-def measure(x: Grid | Float[Array, "n d"], dtype=jnp.float32) -> Float[Array, " n"]:
+def measure(x: Points, dtype=jnp.float32) -> Float[Array, " n"]:
     """Quadrature weights of the mean over the domain; they sum to 1. Scattered points count alike (Monte Carlo)."""
     if not isinstance(x, Grid):
         return jnp.full(x.shape[0], 1 / x.shape[0], dtype)

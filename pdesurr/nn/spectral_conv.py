@@ -89,10 +89,11 @@ class SpectralConv(eqx.Module):
         weight = jnp.asarray(self.weight)
         for axis, (old, new) in enumerate(zip(self.modes, modes, strict=True)):
             size = min(old, new)
-            parts = [lax.slice_in_dim(weight, 0, size, axis=axis), jnp.zeros((*weight.shape[:axis], new - size, *weight.shape[axis + 1 :]))]
+            added = jnp.zeros((*weight.shape[:axis], new - size, *weight.shape[axis + 1 :]), weight.dtype)
+            parts = [lax.slice_in_dim(weight, 0, size, axis=axis), added]
             if axis < len(modes) - 1:  # the negative wavenumbers, -1 first
                 negative = lax.slice_in_dim(weight, old, old + size - 1, axis=axis)
-                parts += [negative, parts[1]]
+                parts += [negative, added]
             weight = jnp.concatenate(parts, axis=axis)
         wider = SpectralConv(self.in_channels, self.out_channels, modes, key=jax.random.key(0))
         return eqx.tree_at(lambda c: c.weight, wider, weight)

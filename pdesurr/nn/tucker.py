@@ -16,7 +16,7 @@ class Tucker(eqx.Module):
 
     `rank` in (0, 1] is about the share of the full array's numbers that the core keeps: each axis of more than two entries keeps
     rank^(1/m) of them, m the number of such axes. Entries are normal at first, of the given standard deviation. Source: Kossaifi et
-    al., Multi-Grid Tensorized Fourier Neural Operator (arXiv 2310.00120), section 3.2.
+    al., Multi-Grid Tensorized Fourier Neural Operator (arXiv 2310.00120).
     """
 
     core: Float[Array, "..."]

@@ -1,6 +1,7 @@
 """The viscous Burgers equation on a periodic interval."""
 
 import math
+import warnings
 from functools import partial
 from typing import Literal, get_args
 
@@ -20,6 +21,7 @@ from pdesurr.types import Key
 
 Method = Literal["auto", "cole_hopf", "heat_kernel", "etdrk4"]
 METHODS = get_args(Method)
+SHARP = 4.0  # |u| h / (2 nu) from which on a front has too few nodes
 CFL = 2.0  # |u| k_max dt; ETDRK4 is unstable from about 2.8
 ROUNDING = {"float64": 1e-9, "float32": 1e-5}  # what `rounding` may reach: float64 stays far below float32 storage
 IMAGES = 2  # periodic images of the heat kernel on either side: enough for sqrt(2 nu t) up to a third of the length
@@ -117,6 +119,10 @@ class Burgers(AbstractEvolution):
             later = self.solve(a, grid, at[1:], method=method, speed=speed) if len(at) > 1 else jnp.zeros((0, *a.shape), a.dtype)
             return jnp.concatenate([a[None], later])
         with looked_at(self, a) as concrete:
+            if concrete and (sharpness := float(self.sharpness(a, grid))) > SHARP:
+                n = grid.shape[0]
+                warnings.warn(f"Burgers(nu={float(self.nu):g}): {n} nodes do not resolve the fronts of this input, the answer may be wrong "
+                              f"by a per cent or more; take {math.ceil(n * sharpness / SHARP)} nodes or more", stacklevel=3)
             if concrete and method == "cole_hopf":
                 worst = float(jnp.max(self.rounding(a, grid, at)))
                 require(worst <= 1e-3, "method", "one that keeps its digits for this input: 'auto' or 'heat_kernel'",
@@ -191,8 +197,14 @@ class Burgers(AbstractEvolution):
 
     def is_resolved(self, a: Float[Array, "n 1"], grid: Grid) -> Bool[Array, ""]:
         """Whether phi changes by less than a factor e from node to node: |u| h / (2 nu) <= 1."""
+        return self.sharpness(a, grid) <= 1
+
+    def sharpness(self, a: Float[Array, "n 1"], grid: Grid) -> Float[Array, ""]:
+        """max |u - mean| h / (2 nu): the logarithm of phi's largest change from node to node. Relative L2 errors of four draws of the
+        prior at nu = .1, .01 and .001 on 64 to 2048 nodes, against 8192: at most 1.3 % up to 1, .03 to 8 % from 1 to 4, 1 to 11 % from 4
+        to 9, more beyond."""
         h = self.length / self._basis(grid).n
-        return jnp.max(jnp.abs(a - jnp.mean(a))) * h <= 2 * jnp.asarray(self.nu, a.dtype)
+        return jnp.max(jnp.abs(a - jnp.mean(a))) * h / (2 * jnp.asarray(self.nu, a.dtype))
 
     def _exponent(self, a: Float[Array, "n 1"], grid: Grid) -> Float[Array, " n"]:
         """log phi(., 0), shifted so that its maximum is 0."""

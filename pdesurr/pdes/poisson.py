@@ -1,6 +1,5 @@
 """The Poisson equation."""
 
-
 import equinox as eqx
 import jax.numpy as jnp
 from jax.core import Tracer

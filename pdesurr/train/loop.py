@@ -125,6 +125,9 @@ class _Run:
         self.per_epoch = source.size // config.batch_size
         self.segment = max(s for s in range(1, min(self.per_epoch, LONGEST_SEGMENT) + 1) if self.per_epoch % s == 0)
         params, self.static = eqx.partition(model, eqx.is_inexact_array)
+        fixed = [leaf for leaf in jax.tree.leaves(self.static) if eqx.is_array(leaf)]
+        require(not (fixed and config.members), "model", "one whose every array is trained, for an ensemble",
+                f"{len(fixed)} arrays that training leaves alone", "train its members one by one")
         optimiser = optimiser or adamw(config.epochs * self.per_epoch, warmup=config.warmup, weight_decay=config.weight_decay,
                                        clip_norm=config.clip_norm)
         self.facts = {"objective": _name(objective), "data": fingerprint(source), "validation": fingerprint(validate),

@@ -193,4 +193,5 @@ MODELS = {
                                      Grid([FourierBasis(8)]), (1, 1), True, drift=0.02),
 }
 
-OBJECTIVES = {"relative_l2": objectives.relative_l2, "relative_h1": objectives.relative_h1}
+OBJECTIVES = {"relative_l2": objectives.relative_l2, "relative_h1": objectives.relative_h1,
+              "SampledL2": objectives.SampledL2(points=20)}

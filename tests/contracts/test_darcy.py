@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from pdesurr.checks import UsageError
+from pdesurr.checks import DivergedError, UsageError
 from pdesurr.fields import AutodiffField, Grid, UniformBasis, manufactured
 from pdesurr.pdes import Darcy, LogNormal
 from pdesurr.pdes.darcy import _faces
@@ -104,3 +104,12 @@ def test_bad_inputs_are_refused():
         PDE.solve(a, Grid([UniformBasis(17, 0.0, 1.0, "left")] * 2))
     with pytest.raises(UsageError, match="refinement"):
         Darcy(refinement=0)
+
+
+def test_too_few_iterations_are_an_error():
+    pde = Darcy()
+    a = pde.sample(jax.random.key(0), pde.grid(33))
+    with pytest.raises(DivergedError, match="1 iterations"):
+        pde.solve(a, pde.grid(33), iterations=1)
+    with pytest.raises(UsageError, match="iterations"):
+        pde.solve(a, pde.grid(33), iterations=0)

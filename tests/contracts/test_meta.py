@@ -27,4 +27,5 @@ def test_every_model_has_a_case():
 
 
 def test_every_objective_has_a_case():
-    assert exported(objectives, inspect.isfunction) == set(cases.OBJECTIVES)
+    tried = {getattr(o, "__name__", type(o).__name__) for o in cases.OBJECTIVES.values()}
+    assert exported(objectives, callable) == tried

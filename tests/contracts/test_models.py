@@ -17,6 +17,8 @@ from pdesurr.train import TrainConfig, fit
 from pdesurr.types import Batch, Samples, apply
 
 CASES = pytest.mark.parametrize("case", MODELS.values(), ids=MODELS)
+# A model's further cases, named after a comma, take these long checks with the slow tests.
+LONG = pytest.mark.parametrize("case", [pytest.param(c, id=n, marks=[pytest.mark.slow] if "," in n else []) for n, c in MODELS.items()])
 KEY = jax.random.key(0)
 
 
@@ -70,7 +72,7 @@ def test_gradient_is_finite_and_reaches_every_leaf(case):
         assert bool(jnp.all(jnp.isfinite(leaf))) and bool(jnp.any(leaf != 0)), jax.tree_util.keystr(path)
 
 
-@CASES
+@LONG
 def test_gradient_is_the_finite_difference(case, x64):
     params, static = eqx.partition(case.make(KEY), eqx.is_inexact_array)
     params = jax.tree.map(lambda v: v.astype(jnp.float64), params)
@@ -111,7 +113,7 @@ def test_save_and_load_are_bit_equal(case, tmp_path):
     assert jax.tree.structure(loaded) == jax.tree.structure(surrogate)
 
 
-@CASES
+@LONG
 def test_sharded_is_single(case):
     source = ArraySource(inputs(case, 16), outputs(case, 16), case.grid)
     config = TrainConfig(epochs=2, batch_size=8)
@@ -120,7 +122,7 @@ def test_sharded_is_single(case):
         np.testing.assert_allclose(a, b, atol=2e-5)
 
 
-@CASES
+@LONG
 def test_fits_one_batch(case):
     """It can learn: a linear map of four samples, to a tenth of the error it starts with."""
     a = waves(case) if case.smooth else inputs(case)
