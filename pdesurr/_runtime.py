@@ -10,7 +10,17 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from pdesurr._xla import backend_started
 from pdesurr.checks import PdesurrError, UsageError
+
+
+def device_per_core(most: int) -> None:
+    """Let the CPU show up to `most` devices, one a core, for a command whose work is split over devices: many small solves in one
+    program keep a single core busy. Nothing happens once jax has started, or where the user chose a number."""
+    if not backend_started() and "JAX_NUM_CPU_DEVICES" not in os.environ and "host_platform_device" not in os.environ.get("XLA_FLAGS", ""):
+        import jax
+
+        jax.config.update("jax_num_cpu_devices", max(1, min(most, os.cpu_count() or 1)))
 
 
 class Stopped(PdesurrError):

@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal
 
 import tyro
 
+from pdesurr._runtime import device_per_core
 from pdesurr.checks import expected, require
 
 LARGE_ERROR = 1e-3  # of reference solutions: more than the best surrogates'
@@ -52,11 +53,13 @@ class Generate:
                 say(f"{name}: {recipes.load_recipe(name).about}", result=True)
             return {"names": recipes.names()}
         from pdesurr.data import generate
+        from pdesurr.data.generation import GROUP
 
         recipe = recipes.find(self.name)
         out = self.out or Path(f"{self.name}.h5")
         resolution = recipe.resolution if self.resolution is None else self.resolution
         samples = recipe.samples if self.samples is None else self.samples
+        device_per_core(samples // GROUP)
         info = generate(recipe.build(_numbers(self.set)), out, samples=samples, resolution=resolution,
                         seed=self.seed, first=self.first, chunk=self.chunk, precision=self.precision, replay=self.replay,
                         overwrite=self.overwrite)

@@ -73,11 +73,11 @@ def wait(result: Any) -> None:
         sys.modules["jax"].block_until_ready(result)
 
 
-def peak_mb() -> float:
-    """Peak resident memory of this process."""
-    import resource
-
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+def peak_mb() -> float | None:
+    """Peak resident memory of this process so far; None where /proc does not tell. (`getrusage` would count the parent's too.)"""
+    status = Path("/proc/self/status")
+    found = re.search(r"VmHWM:\s*(\d+) kB", status.read_text()) if status.exists() else None
+    return int(found.group(1)) / 1024 if found else None
 
 
 def machine() -> dict[str, Any]:

@@ -4,10 +4,12 @@
   (the faster of two orderings). Errors: relative L2 against 40 iterations in float64; both float64 residuals are below 1e-10.
 - Navier-Stokes, 128 x 128, T = 10: ETDRK4 against the public sets' scheme (Crank-Nicolson and Euler, dt = 1e-4) in this code base.
   Errors: relative L2 against quarter steps of ETDRK4 on the same grid.
-- The published nu = 1e-3 set, T = 50, batch 20 (as many side by side as `generate` takes), 64 x 64 and 256 x 256: seconds per sample
+- The published nu = 1e-3 set, T = 50, batch 20 (over a device a core, as `generate` does), 64 x 64 and 256 x 256: seconds per sample
   against the public scheme in torch, whose 500 000 steps are extrapolated from the cost of one.
 - One step of order 4 against exponax's; KdV, whose symbol is imaginary, at orders 2 and 4: errors at equal steps.
 - Ours alone: how time grows with nodes, batch and horizon.
+
+Memory is the peak of the process so far, which all rows of ours share.
 
     python experiments/benchmarks/solvers.py [--json] [--quick] [--only SUBSTRING] [--peer-python PATH]
 """
@@ -25,7 +27,10 @@ import _harness as harness
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.sharding import Mesh
+from jax.sharding import PartitionSpec as P
 
+from pdesurr._runtime import device_per_core
 from pdesurr.allocator import tune_allocator
 from pdesurr.data.generation import side_by_side
 from pdesurr.pdes import Darcy, KortewegDeVries, NavierStokes
@@ -61,7 +66,7 @@ def darcy(rounds: int, wanted: Callable[[str], bool], _: str | None) -> list[dic
                 raise RuntimeError(f"{name}: residual {residual(faces, u)}")
         errors = {name: float(np.linalg.norm(u - truth) / np.linalg.norm(truth)) for name, u in solution.items()}
         rows.append(harness.row(work, seconds["ours"], "SciPy sparse direct, float64", seconds.get("scipy"), ours_error=errors["ours"],
-                                peer_error=errors.get("scipy")))
+                                peer_error=errors.get("scipy"), ours_mb=harness.peak_mb()))
     return rows
 
 
@@ -126,7 +131,8 @@ def published_set(rounds: int, wanted: Callable[[str], bool], python: str | None
         a = jax.vmap(lambda k, pde=pde, grid=grid: pde.sample(k, grid))(jax.random.split(jax.random.key(0), BATCH))
         dt = pde.step_size(grid)
         evolve = lambda v, pde=pde, grid=grid, times=times, dt=dt: pde.evolve(v, grid, times, dt)  # noqa: E731
-        solve = jax.jit(lambda v, f=evolve, grid=grid: jax.lax.map(f, v, batch_size=side_by_side(grid)))
+        share = lambda v, f=evolve, grid=grid: jax.lax.map(f, v, batch_size=side_by_side(grid))  # noqa: E731
+        solve = jax.jit(jax.shard_map(share, mesh=Mesh(jax.devices(), ("data",)), in_specs=P("data"), out_specs=P("data"), check_vma=False))
         u = np.asarray(solve(a))
         with jax.enable_x64(True):
             reference = jax.jit(lambda v, pde=pde, grid=grid, dt=dt: pde.evolve(v, grid, (10.0,), dt / 4)[0])
@@ -173,7 +179,7 @@ def exponax_steps(rounds: int, wanted: Callable[[str], bool], _: str | None) -> 
         if gap > 1e-3:
             raise RuntimeError(f"not the same equation: {gap}")
         seconds = harness.alternate({"ours": functools.partial(ours, a), "exponax": functools.partial(theirs, minus)}, rounds)
-        rows.append(harness.row(work, seconds["ours"] / count, "exponax", seconds["exponax"] / count))
+        rows.append(harness.row(work, seconds["ours"] / count, "exponax", seconds["exponax"] / count, ours_mb=harness.peak_mb()))
     with jax.enable_x64(True):
         pde = KortewegDeVries(delta=0.5, length=30.0)
         grid, steps, horizon = pde.grid(192), 64, 0.5
@@ -192,7 +198,8 @@ def exponax_steps(rounds: int, wanted: Callable[[str], bool], _: str | None) -> 
             start = jnp.asarray(a[..., 0])
             errors = [float(np.abs(np.asarray(u) - truth).max()) for u in (ours(start), theirs(start[None])[0])]
             seconds = harness.alternate({"ours": functools.partial(ours, start), "exponax": functools.partial(theirs, start[None])}, rounds)
-            rows.append(harness.row(work, seconds["ours"], "exponax", seconds["exponax"], ours_error=errors[0], peer_error=errors[1]))
+            rows.append(harness.row(work, seconds["ours"], "exponax", seconds["exponax"], ours_error=errors[0], peer_error=errors[1],
+                                    ours_mb=harness.peak_mb()))
     return rows
 
 
@@ -214,7 +221,7 @@ def growth(rounds: int, wanted: Callable[[str], bool], _: str | None) -> list[di
         a = jax.vmap(lambda k, pde=pde, grid=grid: pde.sample(k, grid))(jax.random.split(jax.random.key(0), batch))
         run = jax.jit(jax.vmap(lambda v, pde=pde, grid=grid, t=horizon: pde.evolve(v, grid, (t,), 0.025)[0]))
         run(a)
-        rows.append(harness.row(work, harness.alternate({"ours": functools.partial(run, a)}, rounds)["ours"]))
+        rows.append(harness.row(work, harness.alternate({"ours": functools.partial(run, a)}, rounds)["ours"], ours_mb=harness.peak_mb()))
     for n in (85, 141, 211, 421):
         work = f"growth: Darcy {n} x {n}, float64"
         if not wanted(work):
@@ -224,7 +231,7 @@ def growth(rounds: int, wanted: Callable[[str], bool], _: str | None) -> list[di
             grid = pde.grid(n)
             a = np.asarray(pde.sample(jax.random.key(0), grid))
         run = harness.in_precision(jax.jit(lambda a, pde=pde, grid=grid: pde.solve(a, grid)), a, "float64")
-        rows.append(harness.row(work, harness.alternate({"ours": run}, rounds)["ours"]))
+        rows.append(harness.row(work, harness.alternate({"ours": run}, rounds)["ours"], ours_mb=harness.peak_mb()))
     return rows
 
 
@@ -233,6 +240,7 @@ def main() -> None:
     harness.add_options(parser)
     options = parser.parse_args()
     tune_allocator()
+    device_per_core(2)
     python, rounds = harness.peer_python(options.peer_python), 3 if options.quick else 9
     rows: list[dict] = []
     for part in (darcy, exponax_steps, navier_stokes, published_set, growth):

@@ -7,6 +7,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax.core import Tracer
 from jaxtyping import Array
 
@@ -24,8 +25,10 @@ def require_numbers(owner: Any, *names: str, zero: bool = False) -> None:
     """Raise `UsageError` unless the attributes of these names are finite and > 0, or >= 0 with `zero`."""
     for name in names:
         value = getattr(owner, name)
-        with looked_at(value) as concrete:
-            good = not concrete or bool(jnp.all(jnp.isfinite(value) & ((value >= 0) if zero else (value > 0))))
+        if isinstance(value, Tracer):
+            continue
+        number = np.asarray(value)  # numpy's: equations are made when this package is imported, which must not start jax
+        good = bool(np.all(np.isfinite(number) & ((number >= 0) if zero else (number > 0))))
         require(good, name, f"a number {'>=' if zero else '>'} 0", value)
 
 
