@@ -1,12 +1,15 @@
 """Exact symmetries of an equation and its grid as extra data: every epoch sees each sample under a random one."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Int
 
+from pdesurr.checks import require
 from pdesurr.data.sources import AbstractSource
 from pdesurr.fields import FourierBasis, Grid
 from pdesurr.types import Batch, Key, Samples
@@ -65,3 +68,22 @@ def transposition(values: Array, grid: Grid) -> Array:
     """u(x, y) -> u(y, x) on a grid whose first two axes are alike: a symmetry of isotropic scalar problems on the square."""
     del grid
     return jnp.swapaxes(values, 0, 1)
+
+
+@dataclass(frozen=True)
+class SquareSymmetry:
+    """u(x, y) -> u(y, x) if `transposed`, then mirrored along each of the axes `flipped`: isotropic scalar problems on a square have all
+    eight. Raises `UsageError` on a grid whose nodes the mirror does not map onto themselves."""
+
+    flipped: tuple[int, ...]
+    transposed: bool
+
+    def __call__(self, values: Array, grid: Grid) -> Array:
+        for axis in self.flipped:
+            x = grid.bases[axis].nodes
+            require(np.allclose(x + x[::-1], x[0] + x[-1]) and not grid.bases[axis].periodic, "grid",
+                    "nodes between walls that a mirror maps onto themselves", grid)
+        return jnp.flip(transposition(values, grid) if self.transposed else values, self.flipped)
+
+
+SQUARE = tuple(SquareSymmetry(flipped, transposed) for transposed in (False, True) for flipped in ((), (0,), (1,), (0, 1)))[1:]

@@ -1,0 +1,222 @@
+"""One row of a table: data, a model, some seeds, its errors at every resolution, and the reference solver beside it.
+
+A script of choices makes a `Row` and calls `main(ROW)`:
+
+    python experiments/neural_operators/burgers_fno.py [--preset smoke|cpu|paper] [--seeds 0 1 2] [--out FOLDER] [--json] [--check]
+
+Data, checkpoints and bundles stay in `runs/`; a stopped call goes on where it was. The weights are chosen on validation data; the
+test data are looked at once a seed, at the end. `--json` prints the row as one JSON object; `--check` exits 1 where it is worse than
+the row says it should be. `python experiments/record.py neural_operators/NAME ...` keeps the object for `table.py`.
+"""
+
+import argparse
+import dataclasses
+import json
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from pdesurr import recipes
+from pdesurr._files import read_json, write_json
+from pdesurr.allocator import tune_allocator
+from pdesurr.checks import require
+from pdesurr.data import Dataset, generate, open_dataset, read_info
+from pdesurr.data.augment import AugmentedSource, Symmetry
+from pdesurr.data.scaling import ChannelScaler, Scaled
+from pdesurr.data.sources import AbstractSource, ArraySource
+from pdesurr.objectives import relative_l2
+from pdesurr.pdes import AbstractPDE
+from pdesurr.surrogates import Surrogate, compare, save_surrogate
+from pdesurr.surrogates.assess import make_surrogate, summary
+from pdesurr.train import TrainConfig, fit
+from pdesurr.types import Model, Objective, parameter_count
+from pdesurr.workflow import environment, scalers
+
+RUNS = Path("runs")
+CACHED = 2**18  # nodes of the samples evaluated side by side
+
+
+@dataclasses.dataclass(frozen=True)
+class Data:
+    """Disjoint training, validation and test samples of a named data set, stored on `resolution` nodes an axis. Training is on every
+    `stride`-th node, tests on every one of `tests`. `changes`: numbers of the equation other than the recipe's."""
+
+    recipe: str
+    resolution: int
+    stride: int
+    train: int
+    validation: int
+    test: int
+    tests: tuple[int, ...]
+    changes: dict[str, float] = dataclasses.field(default_factory=dict)
+
+    def build(self) -> AbstractPDE:
+        return recipes.find(self.recipe).build(self.changes)
+
+
+@dataclasses.dataclass(frozen=True)
+class Preset:
+    """What a preset fixes: data, training, seeds, and the arguments `size` of the row's network."""
+
+    data: Data
+    training: TrainConfig
+    seeds: tuple[int, ...] = (0,)
+    size: dict[str, Any] = dataclasses.field(default_factory=dict)
+
+
+@dataclasses.dataclass(frozen=True)
+class Row:
+    """`network(scaled training data, key, **size)` makes the model; `published` and `best_known` are errors by resolution.
+
+    `objective` is what training minimises; `source` makes its batches from the training data (default: the stored pairs, each
+    epoch under a random one of `symmetries`); `finished` turns what was trained into what maps inputs to outputs (roll-outs);
+    `protocol`: what else changes the number, in words, stored with it. `allowed`: for `--check`, by preset: the largest mean error.
+    """
+
+    table: str
+    name: str
+    network: Callable[..., Model]
+    presets: dict[str, Preset]
+    published: dict[str, float] = dataclasses.field(default_factory=dict)
+    best_known: dict[str, float] = dataclasses.field(default_factory=dict)
+    objective: Objective = relative_l2
+    symmetries: tuple[Symmetry, ...] = ()
+    scalers: Callable[[Dataset], tuple[ChannelScaler, ChannelScaler]] = scalers
+    source: Callable[[Dataset], AbstractSource] | None = None
+    finished: Callable[[Model, Preset], Model] = lambda model, preset: model
+    validation_objective: Callable[[Preset], Objective] = lambda preset: relative_l2
+    protocol: dict[str, str] = dataclasses.field(default_factory=dict)
+    allowed: dict[str, float] = dataclasses.field(default_factory=dict)
+
+
+def main(row: Row) -> None:
+    """The command line of a script."""
+    parser = argparse.ArgumentParser(description=f"{row.table}, {row.name}: one row of the table")
+    parser.add_argument("--preset", choices=list(row.presets), default="cpu")
+    parser.add_argument("--seeds", type=int, nargs="+", default=None)
+    parser.add_argument("--out", type=Path, default=RUNS, help="where data and runs stay")
+    parser.add_argument("--json", action="store_true", help="print one JSON object as the last line")
+    parser.add_argument("--check", action="store_true", help="exit 1 if the error is larger than expected")
+    options = parser.parse_args()
+    tune_allocator()
+    preset = row.presets[options.preset]
+    result = run(row, options.preset, options.out, tuple(options.seeds or preset.seeds), lambda text: print(text, flush=True))
+    if options.json:
+        print(json.dumps(result))
+    for shape, e in result["errors"].items():
+        if not options.json:
+            print(f"{row.table} {row.name} at {shape}: {e['mean']:.4f} (published {row.published.get(shape, '-')})")
+    allowed = row.allowed.get(options.preset, np.inf)
+    if options.check and result["errors"][result["trained_at"]]["mean"] > allowed:
+        raise SystemExit(f"the error at {result['trained_at']} is above {allowed}")
+
+
+def run(row: Row, preset_name: str, out: Path, seeds: tuple[int, ...], say: Callable[[str], None]) -> dict[str, Any]:
+    """All seeds of one preset, and the solver beside them."""
+    preset = row.presets[preset_name]
+    files = make_data(preset.data, out / "data", say)
+    label = f"{row.table}-{row.name}-{preset_name}".lower().replace(" ", "-")
+    found = [one_seed(row, preset, seed, files, out / label / f"seed-{seed}", say) for seed in seeds]
+    surrogates, parts = [s for s, _ in found], [p for _, p in found]
+    errors = {shape: spread([p["errors"][shape]["mean"] for p in parts]) for shape in parts[0]["errors"]}
+    trained_at = next(iter(errors))
+    info = read_info(files["train"][0])
+    result = {
+        "table": row.table, "row": row.name, "preset": preset_name, "seeds": list(seeds), "trained_at": trained_at, "errors": errors,
+        "validation": [p["validation"] for p in parts], "parameters": parts[0]["parameters"],
+        "training_seconds": [p["training_seconds"] for p in parts], "data_seconds": sum(seconds for _, seconds in files.values()),
+        "protocol": protocol(row, preset), "reference_error": info.reference_error["figure"] if info.reference_error else None,
+        "dataset_sha256": {name: read_info(path).sha256 for name, (path, _) in files.items()}, "environment": environment(),
+    }
+    say("timing the surrogate and the reference solver ...")
+    return result | solver_beside(preset, surrogates[0], files["test"][0], errors[trained_at]["mean"], result)
+
+
+def one_seed(row: Row, preset: Preset, seed: int, files: dict[str, tuple[Path, float]], folder: Path,
+             say: Callable[[str], None]) -> tuple[Surrogate, dict[str, Any]]:
+    """Train, or go on training, and test."""
+    data = preset.data
+    train, validation = (open_dataset(files[name][0], stride=data.stride) for name in ("train", "validation"))
+    scaler = row.scalers(train)
+    shown = dataclasses.replace(train, inputs=np.asarray(scaler[0].encode(jnp.asarray(train.inputs))),
+                                outputs=np.asarray(scaler[1].encode(jnp.asarray(train.outputs))))
+    model = Scaled(row.network(shown, jax.random.key(seed), **preset.size), *scaler)
+    training = dataclasses.replace(preset.training, seed=seed)
+    if row.source is not None:
+        source = row.source(train)
+    else:
+        source = ArraySource(train.inputs, train.outputs, train.grid)
+        source = AugmentedSource(source, row.symmetries) if row.symmetries else source
+    say(f"{row.table} {row.name}, seed {seed}: {parameter_count(model)} parameters, {len(train)} samples at {train.grid.shape}, "
+        f"{training.epochs} epochs")
+    result = fit(model, source, row.objective, training, folder=folder, validation_objective=row.validation_objective(preset),
+                 validate=ArraySource(validation.inputs, validation.outputs, validation.grid))
+    result.model = row.finished(result.model, preset)
+    surrogate = make_surrogate(result, train, training, files["train"][0])
+    errors = {}
+    for stride in data.tests:
+        test = open_dataset(files["test"][0], stride=stride)
+        batch = max(1, min(20, CACHED // int(np.prod(test.grid.shape))))
+        found = compare.sample_errors(surrogate, test.inputs, test.outputs, test.grid, batch)
+        errors["x".join(map(str, test.grid.shape))] = summary(found)
+        say(f"  relative L2 at {test.grid.shape}: {found.mean():.4f}")
+    surrogate = Surrogate(surrogate.model, dataclasses.replace(surrogate.spec, errors=errors))
+    save_surrogate(surrogate, folder / "bundle", overwrite=True)
+    return surrogate, {"errors": errors, "validation": float(result.best_metric), "parameters": parameter_count(model),
+                       "training_seconds": sum(r["seconds"] for r in result.history)}
+
+
+def make_data(data: Data, folder: Path, say: Callable[[str], None]) -> dict[str, tuple[Path, float]]:
+    """The three files, with the seconds that making each took: once, then reused by every row of the same data."""
+    pde, made, first = data.build(), {}, 0
+    folder.mkdir(parents=True, exist_ok=True)
+    for part in ("train", "validation", "test"):
+        count = getattr(data, part)
+        numbers = "".join(f"_{k}{v:g}" for k, v in sorted(data.changes.items()))
+        path = folder / f"{data.recipe}{numbers}_{data.resolution}_{first}_{count}.h5"
+        clock = path.with_suffix(".json")
+        if not path.is_file():
+            say(f"generating {count} {part} samples of {data.recipe} at {data.resolution} nodes an axis ...")
+            began = time.perf_counter()
+            generate(pde, path, samples=count, resolution=data.resolution, seed=0, first=first)
+            write_json(clock, {"seconds": time.perf_counter() - began})
+        info = read_info(path)
+        require(info.parameters == pde.parameters, "data", f"a file of {pde.parameters}", info.parameters, f"delete {path}")
+        made[part] = (path, read_json(clock)["seconds"] if clock.is_file() else 0.0)
+        first += (count + 1023) // 1024 * 1024
+    return made
+
+
+def solver_beside(preset: Preset, surrogate: Surrogate, file: Path, error: float, result: dict[str, Any]) -> dict[str, Any]:
+    """Seconds a sample, batched alike: the surrogate; the reference solver at equal error, and what it reaches in equal time; after how
+    many queries data and training are paid for."""
+    pde, test = preset.data.build(), open_dataset(file, stride=preset.data.stride)
+    count = max(1, min(20, len(test), CACHED // int(np.prod(test.grid.shape))))
+    inputs, outputs = test.inputs[:count], test.outputs[:count]
+    seconds = compare.seconds_per_sample(jax.jit(lambda v: surrogate(v)), jnp.asarray(inputs, jnp.float32), repeats=3)
+    equal_error = compare.cheapest_setting(pde, inputs, outputs, test.grid, error)
+    equal_time = compare.best_within(pde, inputs, outputs, test.grid, seconds)
+    spent = result["data_seconds"] + float(np.mean(result["training_seconds"]))
+    saved = equal_error["seconds"] - seconds if equal_error else None
+    return {"surrogate_s": seconds, "solver_equal_error": equal_error, "solver_equal_time": equal_time,
+            "break_even_queries": spent / saved if saved and saved > 0 else None}
+
+
+def protocol(row: Row, preset: Preset) -> dict[str, str]:
+    """Everything that changes the number besides the model (see the anchors of each claim)."""
+    return {"selection": f"lowest validation error of the weights' running mean, {preset.data.validation} samples",
+            "training samples": str(preset.data.train), "test samples": str(preset.data.test), "normaliser": "one mean and scale a channel",
+            "objective": getattr(row.objective, "__name__", type(row.objective).__name__),
+            "symmetries": ", ".join(getattr(s, "__name__", "?") for s in row.symmetries) or "none",
+            "epochs": str(preset.training.epochs), "batch": str(preset.training.batch_size), **row.protocol,
+            **{k: str(v) for k, v in preset.size.items()}}
+
+
+def spread(values: list[float]) -> dict[str, Any]:
+    """Mean over seeds, sample standard deviation (None for one seed), and each."""
+    return {"mean": float(np.mean(values)), "std": float(np.std(values, ddof=1)) if len(values) > 1 else None, "each": values}
