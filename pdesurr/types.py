@@ -76,7 +76,7 @@ def apply(model: Model, a: Samples, x: Any, *, key: Key | None = None) -> Array:
 def describe(model: Model) -> dict[str, Any]:
     """A model as plain data, `{"class": name, "arguments": {...}}`: how a model that wraps another names it among its own arguments.
     Raises `UsageError` for a model without `arguments`."""
-    require(isinstance(model, StorableModel), "model", "one with `arguments`, from which it can be made again", model)
+    require(isinstance(model, StorableModel), "model", "one with `arguments`, from which it can be made again", type(model).__name__)
     return {"class": type(model).__name__, "arguments": model.arguments}  # pyright: ignore[reportAttributeAccessIssue]
 
 

@@ -157,10 +157,10 @@ def _check_storable(model: Any, path: Path, depth: int = 1) -> None:
     name = type(model).__name__
     if depth > MAX_DEPTH:
         raise BundleError(f"{path}: cannot save models nested deeper than {MAX_DEPTH}")
+    if MODELS.get(name) is type(model) and hasattr(model, NESTED):  # first: a wrapper's arguments ask for its model's
+        _check_storable(getattr(model, NESTED), path, depth + 1)
     if MODELS.get(name) is not type(model) or not isinstance(model, StorableModel):
         raise BundleError(f"{path}: cannot save a {name}; bundles hold {', '.join(MODELS)}")
-    if hasattr(model, NESTED):
-        _check_storable(getattr(model, NESTED), path, depth + 1)
 
 
 def _checked(name: Any, arguments: Any, depth: int = 1) -> tuple[str, dict[str, Any]]:

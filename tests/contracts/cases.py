@@ -193,7 +193,7 @@ MODELS = {
         PERIODIC, (1, 1), True, drift=0.01, cloud=True),
     "OrthogonalMultipole": ModelCase(lambda key: OrthogonalMultipole(1, 1, 8, 2, cycles=1, kernel_width=6, head_width=8, key=key),
                                      Grid([FourierBasis(8)]), (1, 1), True, drift=0.02),
-    "RollOut": ModelCase(lambda key: RollOut(FNO(2, 1, (6,), 8, 2, head_width=8, key=key), 3), PERIODIC, (2, 3), True),
+    "RollOut": ModelCase(lambda key: RollOut(FNO(2, 1, (6,), 12, 2, head_width=16, key=key), 3), PERIODIC, (2, 3), True),
     "RollOut, two components, residual": ModelCase(
         lambda key: RollOut(FFNO(4, 2, (4, 3), 6, 2, head_width=8, key=key), 3, components=2, residual=True), WALLS, (4, 6), False),
     "SpaceTime": ModelCase(
