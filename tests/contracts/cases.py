@@ -195,7 +195,8 @@ MODELS = {
                                      Grid([FourierBasis(8)]), (1, 1), True, drift=0.02),
     "RollOut": ModelCase(lambda key: RollOut(FNO(2, 1, (6,), 12, 2, head_width=16, key=key), 3), PERIODIC, (2, 3), True),
     "RollOut, two components, residual": ModelCase(
-        lambda key: RollOut(FFNO(4, 2, (4, 3), 6, 2, head_width=8, key=key), 3, components=2, residual=True), WALLS, (4, 6), False),
+        lambda key: RollOut(FFNO(4, 2, (4, 3), 6, 2, head_width=8, key=key), 3, components=2, residual=True), WALLS, (4, 6), False,
+        smooth=True),
     "SpaceTime": ModelCase(
         lambda key: SpaceTime(FNO(2, 1, (6, 2), 8, 2, head_width=8, coordinates=(False, True), key=key), 4), PERIODIC, (2, 4), True),
     "SpaceTime, two components": ModelCase(
