@@ -21,6 +21,15 @@ def relative_h1(u: Float[Array, "*grid c"], truth: Float[Array, "*grid c"], grid
     return relative(u, truth, grid, order=1)
 
 
+def stepwise_l2(u: Float[Array, "*grid c"], truth: Float[Array, "*grid c"], grid: Grid, components: int = 1) -> Float[Array, " steps"]:
+    """||u_k - truth_k||_L2 / ||truth_k||_L2 of each record of an evolution, whose channels are record after record of `components`."""
+    require(u.shape == truth.shape, "u", f"the truth's shape {truth.shape}", u.shape)
+    require(u.shape[-1] % components == 0, "u", f"whole records of {components} channels", u.shape)
+    grid.check(u)
+    square = lambda v: jnp.sum(grid.integral(v**2).reshape(-1, components), axis=1)  # noqa: E731
+    return jnp.sqrt(square(u - truth)) / jnp.sqrt(square(truth))
+
+
 def relative(u: Float[Array, "*grid c"], truth: Float[Array, "*grid c"], grid: Grid, order: int) -> Float[Array, ""]:
     """The relative error in the Sobolev norm of that order (0 or 1)."""
     require(u.shape == truth.shape, "u", f"the truth's shape {truth.shape}", u.shape)

@@ -10,6 +10,8 @@ import equinox as eqx
 import jax
 from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 
+from pdesurr.checks import require
+
 if TYPE_CHECKING:
     from pdesurr.fields import Grid
 
@@ -69,6 +71,13 @@ def apply(model: Model, a: Samples, x: Any, *, key: Key | None = None) -> Array:
         return jax.vmap(lambda s: model(s, x))(a)
     keys = jax.random.split(key, a.values.shape[0])
     return jax.vmap(lambda s, k: model(s, x, key=k))(a, keys)
+
+
+def describe(model: Model) -> dict[str, Any]:
+    """A model as plain data, `{"class": name, "arguments": {...}}`: how a model that wraps another names it among its own arguments.
+    Raises `UsageError` for a model without `arguments`."""
+    require(isinstance(model, StorableModel), "model", "one with `arguments`, from which it can be made again", type(model).__name__)
+    return {"class": type(model).__name__, "arguments": model.arguments}  # pyright: ignore[reportAttributeAccessIssue]
 
 
 def parameter_count(model: PyTree) -> int:

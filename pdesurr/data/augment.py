@@ -15,6 +15,7 @@ from pdesurr.fields import FourierBasis, Grid
 from pdesurr.types import Batch, Key, Samples
 
 Symmetry = Callable[[Array, Grid], Array]
+REACH = 1 << 26  # the base's numbers stay below it; times an index of a few symmetries they still fit 32 bits
 
 
 class AugmentedSource(AbstractSource):
@@ -28,6 +29,7 @@ class AugmentedSource(AbstractSource):
     symmetries: tuple[Symmetry, ...] = eqx.field(static=True)
 
     def __init__(self, base: AbstractSource, symmetries: tuple[Symmetry, ...]):
+        require(len(symmetries) < 32, "symmetries", "at most 31", len(symmetries))
         self.base, self.symmetries = base, symmetries
 
     @property
@@ -39,13 +41,13 @@ class AugmentedSource(AbstractSource):
         return self.base.size
 
     def plan(self, key: Key, epoch: Int[Array, ""]) -> Int[Array, " size"]:
-        """Numbers of the base, plus its size times the index of the symmetry (0: none)."""
+        """Numbers of the base, plus `REACH` times the index of the symmetry (0: none)."""
         numbers = self.base.plan(key, epoch)
         which = jax.random.randint(jax.random.fold_in(jax.random.fold_in(key, epoch), 1), numbers.shape, 0, len(self.symmetries) + 1)
-        return numbers % self.size + self.size * which
+        return numbers % REACH + REACH * which
 
     def take(self, numbers: Int[Array, " batch"]) -> Batch:
-        batch, which = self.base.take(numbers % self.size), numbers // self.size
+        batch, which = self.base.take(numbers % REACH), numbers // REACH
 
         def image(values: Array) -> Array:
             for i, symmetry in enumerate(self.symmetries, start=1):

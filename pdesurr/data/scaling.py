@@ -41,6 +41,30 @@ def fit_scaler(values: Float[np.ndarray, "*rest c"], centre: bool = True) -> Cha
     return ChannelScaler(tuple(mean.tolist()), tuple(np.where(std > 0, std, 1.0).tolist()))
 
 
+def pooled_scalers(inputs: Float[np.ndarray, "n *grid c_in"], outputs: Float[np.ndarray, "n *grid c_out"], components: int = 1,
+                   centre: bool = True, steps: int | None = None) -> tuple[ChannelScaler, ChannelScaler]:
+    """Scalers of an evolution: each component has one mean and standard deviation for all its records, inputs and outputs together.
+
+    What a model then answers, scaled, may be its next input, as in a `RollOut`. Channels are record after record, the components of each
+    side by side. `steps`: records that the model answers, if not all of `outputs`: 1 for a one-step model. `centre` as in
+    `fit_scaler`. Raises `UsageError` for channels that are not whole records.
+    """
+    widths = tuple(v.shape[-1] for v in (inputs, outputs))
+    whole = components >= 1 and all(w % components == 0 for w in widths)
+    require(whole, "inputs, outputs", f"whole records of {components} channels", widths)
+    means, stds = [], []
+    for i in range(components):
+        records = [v[..., k] for v, w in zip((inputs, outputs), widths, strict=True) for k in range(i, w, components)]
+        count = sum(r.size for r in records)
+        mean = sum(float(np.sum(r, dtype=np.float64)) for r in records) / count if centre else 0.0
+        square = sum(float(np.sum((r.astype(np.float64) - mean) ** 2)) for r in records) / count
+        means.append(mean)
+        stds.append(square**0.5 if square > 0 else 1.0)
+    records_out = widths[1] // components if steps is None else steps
+    scaler = lambda records: ChannelScaler(tuple(means) * records, tuple(stds) * records)  # noqa: E731
+    return scaler(widths[0] // components), scaler(records_out)
+
+
 class Scaled(eqx.Module):
     """A model between two normalisers: decode(model(encode(a))). It is itself a model, in physical units."""
 

@@ -8,8 +8,10 @@ from pdesurr.models.lno import LNO
 from pdesurr.models.mgno import MgNO
 from pdesurr.models.mono import MoNO, mono_centres
 from pdesurr.models.multipole import MultipoleGraphOperator, OrthogonalMultipole
+from pdesurr.models.rollout import RollOut
+from pdesurr.models.spacetime import SpaceTime
 
 __all__ = [
     "DeepONet", "FFNO", "FNO", "GNO", "LNO", "MgNO", "MoNO", "MultipoleGraphOperator", "OrthogonalMultipole", "PODDeepONet",
-    "mono_centres", "pod_modes",
+    "RollOut", "SpaceTime", "mono_centres", "pod_modes",
 ]

@@ -1,6 +1,7 @@
 """What "good" means: plain functions `(model, batch, key) -> (loss, metrics)`."""
 
+from pdesurr.objectives.rollout import RolledOut, StepwiseL2
 from pdesurr.objectives.sampled import SampledL2
 from pdesurr.objectives.supervised import relative_h1, relative_l2
 
-__all__ = ["SampledL2", "relative_h1", "relative_l2"]
+__all__ = ["RolledOut", "SampledL2", "StepwiseL2", "relative_h1", "relative_l2"]

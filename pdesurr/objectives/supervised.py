@@ -24,8 +24,13 @@ def relative_h1(model: Model, batch: Batch, key: Key | None) -> tuple[Array, Met
 
 def errors(model: Model, batch: Batch, key: Key | None, order: int = 0) -> Array:
     """The relative error of each sample of a batch, `(batch,)`, in the Sobolev norm of that order."""
-    grid = batch.output.points
-    if not isinstance(grid, Grid):
-        raise expected("batch.output.points", "a Grid, on which the norm is defined", grid)
+    grid = grid_of(batch)
     u = apply(model, batch.input, grid, key=key)
     return jax.vmap(lambda v, truth: metrics.relative(v, truth, grid, order))(u, batch.output.values)
+
+
+def grid_of(batch: Batch) -> Grid:
+    """The grid of a batch's outputs. Raises `UsageError` if they are not on one."""
+    if not isinstance(batch.output.points, Grid):
+        raise expected("batch.output.points", "a Grid, on which the norm is defined", batch.output.points)
+    return batch.output.points

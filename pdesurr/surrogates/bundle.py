@@ -19,33 +19,34 @@ from pdesurr.data.scaling import ChannelScaler, Scaled
 from pdesurr.surrogates import spec as specs
 from pdesurr.surrogates.card import card
 from pdesurr.surrogates.surrogate import Surrogate
-from pdesurr.types import StorableModel, parameter_count
+from pdesurr.types import StorableModel, describe, parameter_count
 
 CONFIG_VERSION = 1
 MODELS = {name: value for name in models.__all__ if isinstance(value := getattr(models, name), type)}  # a closed table
+NESTED = "model"  # the one argument that may be a described model: what a wrapper such as RollOut wraps
+MAX_DEPTH = 3  # a model in a model in a model
 FILES = ("README.md", "config.json", "model.safetensors", "spec.json")
 
 
 def save_surrogate(surrogate: Surrogate, path: Path | str, *, overwrite: bool = False) -> Path:
-    """Write the bundle folder `path`, whole or not at all. Raises `BundleError` if it exists (without `overwrite`) or if a
-    weight is not finite."""
+    """Write the bundle folder `path`, whole or not at all. Raises `BundleError` if it exists (without `overwrite`), if the model or
+    one inside it is none that bundles hold, or if a weight is not finite."""
     from safetensors.numpy import save_file
 
     path, model, network = Path(path), surrogate.model, surrogate.model.model
-    name = type(network).__name__
-    if MODELS.get(name) is not type(network) or not isinstance(network, StorableModel):
-        raise BundleError(f"{path}: cannot save a {name}; bundles hold {', '.join(MODELS)}")
+    _check_storable(network, path)
+    described = describe(network)
     arrays = {n: np.asarray(v, order="C") for n, v in _named_arrays(model.model).items()}
     for n, v in arrays.items():
         if not np.isfinite(v).all():
             raise BundleError(f"{path}: weight {n} is not finite; the training diverged, nothing was written")
-    config = {"config_version": CONFIG_VERSION, "pdesurr": __version__, "class": name, "arguments": network.arguments,
+    config = {"config_version": CONFIG_VERSION, "pdesurr": __version__, **described,
               "input_scaler": _scaler_json(model.input), "output_scaler": _scaler_json(model.output)}
     try:
         with new_folder(path, overwrite) as folder:
             write_json(folder / "config.json", config)
             write_text(folder / "spec.json", specs.to_json(surrogate.spec) + "\n")
-            write_text(folder / "README.md", card(surrogate.spec, name, network.arguments, parameter_count(network)))
+            write_text(folder / "README.md", card(surrogate.spec, described["class"], described["arguments"], parameter_count(network)))
             save_file(arrays, folder / "model.safetensors")
     except FileExistsError:
         raise BundleError(f"{path}: exists already; choose another name or say overwrite=True") from None
@@ -102,10 +103,9 @@ def _load_model(path: Path) -> Scaled:
     keys = {"config_version", "pdesurr", "class", "arguments", "input_scaler", "output_scaler"}
     if not isinstance(config, dict) or set(config) != keys or config["config_version"] != CONFIG_VERSION:
         raise BundleError(f"{path}/config.json: expected the keys {', '.join(sorted(keys))} of version {CONFIG_VERSION}")
-    if config["class"] not in MODELS:
-        raise BundleError(f"{path}/config.json: unknown model class {str(config['class'])[:60]!r}; known are {', '.join(MODELS)}")
+    described = _checked(config["class"], config["arguments"])
     try:
-        skeleton = eqx.filter_eval_shape(lambda key: MODELS[config["class"]](**_tuples(config["arguments"]), key=key), jax.random.key(0))
+        skeleton = eqx.filter_eval_shape(lambda key: _build(described, key), jax.random.key(0))
     except (PdesurrError, TypeError, ValueError) as error:
         raise BundleError(f"{path}/config.json: arguments: {_one_line(error)}") from error
     wanted = _named_arrays(skeleton)
@@ -152,20 +152,53 @@ def _named_arrays(model: Any) -> dict[str, Any]:
     return {jax.tree_util.keystr(path).lstrip("."): leaf for path, leaf in jax.tree_util.tree_flatten_with_path(arrays)[0]}
 
 
-def _tuples(arguments: dict[str, Any]) -> dict[str, Any]:
-    """JSON lists back to tuples; only plain numbers, texts, booleans, None and lists of them may come."""
+def _check_storable(model: Any, path: Path, depth: int = 1) -> None:
+    """Raise `BundleError` unless the model and those inside it are the closed table's very classes, and can be read again."""
+    name = type(model).__name__
+    if depth > MAX_DEPTH:
+        raise BundleError(f"{path}: cannot save models nested deeper than {MAX_DEPTH}")
+    if MODELS.get(name) is type(model) and hasattr(model, NESTED):  # first: a wrapper's arguments ask for its model's
+        _check_storable(getattr(model, NESTED), path, depth + 1)
+    if MODELS.get(name) is not type(model) or not isinstance(model, StorableModel):
+        raise BundleError(f"{path}: cannot save a {name}; bundles hold {', '.join(MODELS)}")
+
+
+def _checked(name: Any, arguments: Any, depth: int = 1) -> tuple[str, dict[str, Any]]:
+    """A described model that may be built: a class of the closed table; of the arguments, JSON lists as tuples and `NESTED` as
+    another such pair. Only plain numbers, texts, booleans, None and lists of them may come. Builds nothing."""
+    if depth > MAX_DEPTH:
+        raise BundleError(f"config.json: models nested deeper than {MAX_DEPTH}")
+    if not isinstance(name, str) or name not in MODELS:
+        raise BundleError(f"config.json: unknown model class {str(name)[:60]!r}; known are {', '.join(MODELS)}")
+    if not isinstance(arguments, dict) or "key" in arguments:
+        raise BundleError("config.json: arguments: expected a table without 'key'")
+    return name, {k: _nested(v, depth + 1) if k == NESTED else _plain(k, v) for k, v in arguments.items()}
+
+
+def _nested(described: Any, depth: int) -> tuple[str, dict[str, Any]]:
+    if not isinstance(described, dict) or set(described) != {"class", "arguments"}:
+        raise BundleError(f"config.json: argument {NESTED!r} is not a table of a class and its arguments")
+    return _checked(described["class"], described["arguments"], depth)
+
+
+def _plain(name: str, value: Any) -> Any:
     def plain(v: Any) -> bool:
         return v is None or isinstance(v, (bool, int, str)) or (isinstance(v, float) and math.isfinite(v))
 
-    if not isinstance(arguments, dict) or "key" in arguments:
-        raise BundleError("config.json: arguments: expected a table without 'key'")
-    for name, value in arguments.items():
-        if not (plain(value) or (isinstance(value, list) and len(value) <= 16 and all(map(plain, value)))):
-            raise BundleError(f"config.json: argument {name!r} is not a number, text, boolean or short list of them")
-        sizes = [v for v in (value if isinstance(value, list) else [value]) if isinstance(v, (int, float))]
-        if any(abs(v) > 1 << 20 for v in sizes):
-            raise BundleError(f"config.json: argument {name!r} is beyond any real model: {value}")
-    return {k: tuple(v) if isinstance(v, list) else v for k, v in arguments.items()}
+    if not (plain(value) or (isinstance(value, list) and len(value) <= 16 and all(map(plain, value)))):
+        raise BundleError(f"config.json: argument {name!r} is not a number, text, boolean or short list of them")
+    sizes = [v for v in (value if isinstance(value, list) else [value]) if isinstance(v, (int, float))]
+    if any(abs(v) > 1 << 20 for v in sizes):
+        raise BundleError(f"config.json: argument {name!r} is beyond any real model: {value}")
+    return tuple(value) if isinstance(value, list) else value
+
+
+def _build(described: tuple[str, dict[str, Any]], key: Any) -> Any:
+    """The model of a checked description. A model that wraps another has no weights of its own, and takes no key."""
+    name, arguments = described
+    if NESTED in arguments:
+        return MODELS[name](**{**arguments, NESTED: _build(arguments[NESTED], key)})
+    return MODELS[name](**arguments, key=key)
 
 
 def _scaler_json(scaler: ChannelScaler) -> dict[str, list[float]]:

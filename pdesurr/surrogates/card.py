@@ -55,5 +55,11 @@ def ranges(those: tuple[Channel, ...]) -> str:
 
 
 def values(numbers: dict[str, Any]) -> str:
-    text = ", ".join(f"{k} = {v:g}" if isinstance(v, float) else f"{k} = {v}" for k, v in numbers.items())
+    text = ", ".join(f"{k} = {_value(v)}" for k, v in numbers.items())
     return f" ({text})" if text else ""
+
+
+def _value(v: Any) -> str:
+    if isinstance(v, dict) and set(v) == {"class", "arguments"}:  # a model inside another
+        return f"{v['class']}{values(v['arguments'])}"
+    return f"{v:g}" if isinstance(v, float) else str(v)

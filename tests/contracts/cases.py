@@ -21,6 +21,8 @@ from pdesurr.models import (
     MultipoleGraphOperator,
     OrthogonalMultipole,
     PODDeepONet,
+    RollOut,
+    SpaceTime,
     pod_modes,
 )
 from pdesurr.pdes import (
@@ -191,7 +193,16 @@ MODELS = {
         PERIODIC, (1, 1), True, drift=0.01, cloud=True),
     "OrthogonalMultipole": ModelCase(lambda key: OrthogonalMultipole(1, 1, 8, 2, cycles=1, kernel_width=6, head_width=8, key=key),
                                      Grid([FourierBasis(8)]), (1, 1), True, drift=0.02),
+    "RollOut": ModelCase(lambda key: RollOut(FNO(2, 1, (6,), 12, 2, head_width=16, key=key), 3), PERIODIC, (2, 3), True),
+    "RollOut, two components, residual": ModelCase(
+        lambda key: RollOut(FFNO(4, 2, (4, 3), 6, 2, head_width=8, key=key), 3, components=2, residual=True), WALLS, (4, 6), False,
+        smooth=True),
+    "SpaceTime": ModelCase(
+        lambda key: SpaceTime(FNO(2, 1, (6, 2), 8, 2, head_width=8, coordinates=(False, True), key=key), 4), PERIODIC, (2, 4), True),
+    "SpaceTime, two components": ModelCase(
+        lambda key: SpaceTime(FNO(2, 2, (4, 3, 2), 6, 2, head_width=8, key=key), 4, components=2), WALLS, (2, 8), False),
 }
 
 OBJECTIVES = {"relative_l2": objectives.relative_l2, "relative_h1": objectives.relative_h1,
-              "SampledL2": objectives.SampledL2(points=20)}
+              "SampledL2": objectives.SampledL2(points=20), "StepwiseL2": objectives.StepwiseL2(),
+              "RolledOut": objectives.RolledOut(steps=1, components=2)}
