@@ -8,8 +8,9 @@ from pdesurr.models.lno import LNO
 from pdesurr.models.mgno import MgNO
 from pdesurr.models.mono import MoNO, mono_centres
 from pdesurr.models.multipole import MultipoleGraphOperator, OrthogonalMultipole
+from pdesurr.models.transolver import Transolver
 
 __all__ = [
     "DeepONet", "FFNO", "FNO", "GNO", "LNO", "MgNO", "MoNO", "MultipoleGraphOperator", "OrthogonalMultipole", "PODDeepONet",
-    "mono_centres", "pod_modes",
+    "Transolver", "mono_centres", "pod_modes",
 ]

@@ -21,6 +21,7 @@ from pdesurr.models import (
     MultipoleGraphOperator,
     OrthogonalMultipole,
     PODDeepONet,
+    Transolver,
     pod_modes,
 )
 from pdesurr.pdes import (
@@ -191,6 +192,10 @@ MODELS = {
         PERIODIC, (1, 1), True, drift=0.01, cloud=True),
     "OrthogonalMultipole": ModelCase(lambda key: OrthogonalMultipole(1, 1, 8, 2, cycles=1, kernel_width=6, head_width=8, key=key),
                                      Grid([FourierBasis(8)]), (1, 1), True, drift=0.02),
+    "Transolver": ModelCase(lambda key: Transolver(1, 1, 1, 8, 1, heads=2, slices=4, period=(2 * np.pi,), key=key), PERIODIC, (1, 1),
+                            True, cloud=True),
+    "Transolver, two axes with walls": ModelCase(lambda key: Transolver(2, 1, 2, 6, 1, heads=3, slices=4, expansion=2, key=key), WALLS,
+                                                 (2, 1), False, cloud=True),
 }
 
 OBJECTIVES = {"relative_l2": objectives.relative_l2, "relative_h1": objectives.relative_h1,
