@@ -1,4 +1,4 @@
-"""What is learned: one family of models per file."""
+"""What is learned: one family of models per file. Flax users: `pdesurr.models.flax` makes their modules models, and models modules."""
 
 from pdesurr.models.deeponet import DeepONet, PODDeepONet, pod_modes
 from pdesurr.models.ffno import FFNO
@@ -9,8 +9,9 @@ from pdesurr.models.mgno import MgNO
 from pdesurr.models.mono import MoNO, mono_centres
 from pdesurr.models.multipole import MultipoleGraphOperator, OrthogonalMultipole
 from pdesurr.models.transolver import Transolver
+from pdesurr.models.unet import UNet
 
 __all__ = [
     "DeepONet", "FFNO", "FNO", "GNO", "LNO", "MgNO", "MoNO", "MultipoleGraphOperator", "OrthogonalMultipole", "PODDeepONet",
-    "Transolver", "mono_centres", "pod_modes",
+    "Transolver", "UNet", "mono_centres", "pod_modes",
 ]

@@ -34,7 +34,8 @@ def save_surrogate(surrogate: Surrogate, path: Path | str, *, overwrite: bool = 
     path, model, network = Path(path), surrogate.model, surrogate.model.model
     name = type(network).__name__
     if MODELS.get(name) is not type(network) or not isinstance(network, StorableModel):
-        raise BundleError(f"{path}: cannot save a {name}; bundles hold {', '.join(MODELS)}")
+        raise BundleError(f"{path}: cannot save a {name}; nothing in a file names code to run, so bundles hold only "
+                          f"{', '.join(MODELS)}; save the weights of a model of your own beside its code")
     arrays = {n: np.asarray(v, order="C") for n, v in _named_arrays(model.model).items()}
     for n, v in arrays.items():
         if not np.isfinite(v).all():

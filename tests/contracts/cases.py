@@ -22,6 +22,7 @@ from pdesurr.models import (
     OrthogonalMultipole,
     PODDeepONet,
     Transolver,
+    UNet,
     pod_modes,
 )
 from pdesurr.pdes import (
@@ -192,6 +193,10 @@ MODELS = {
         PERIODIC, (1, 1), True, drift=0.01, cloud=True),
     "OrthogonalMultipole": ModelCase(lambda key: OrthogonalMultipole(1, 1, 8, 2, cycles=1, kernel_width=6, head_width=8, key=key),
                                      Grid([FourierBasis(8)]), (1, 1), True, drift=0.02),
+    "UNet": ModelCase(lambda key: UNet(2, 1, 2, 4, 2, groups=2, key=key), WALLS, (2, 1), False),
+    "UNet, one axis periodic, three levels": ModelCase(
+        lambda key: UNet(1, 1, 2, 4, 3, groups=1, boundary=("periodic", "neumann"), key=key),
+        Grid([FourierBasis(8), UniformBasis(9)]), (1, 1), False),
     "Transolver": ModelCase(lambda key: Transolver(1, 1, 1, 8, 1, heads=2, slices=4, period=(2 * np.pi,), key=key), PERIODIC, (1, 1),
                             True, cloud=True),
     "Transolver, two axes with walls": ModelCase(lambda key: Transolver(2, 1, 2, 6, 1, heads=3, slices=4, expansion=2, key=key), WALLS,
