@@ -165,7 +165,10 @@ class UNetModule(nnx.Module):
         widths = [width * 2**level for level in range(levels)]
         pairs = list(zip(widths[:-1], widths[1:], strict=True))
         block = lambda i, o: UNetBlock(i, o, dimension, groups, rngs)  # noqa: E731
-        move = lambda kind, i, o, size: kind(i, o, (size,) * dimension, (2,) * dimension, padding="VALID", use_bias=False, rngs=rngs)  # noqa: E731
+
+        def move(kind: Callable[..., nnx.Module], i: int, o: int, size: int) -> nnx.Module:
+            return kind(i, o, (size,) * dimension, (2,) * dimension, padding="VALID", use_bias=False, rngs=rngs)
+
         self.encoder = nnx.List([block(i, o) for i, o in zip([in_channels, *widths[:-1]], widths, strict=True)])
         self.down = nnx.List([move(nnx.Conv, fine, fine, 3) for fine, _ in pairs])
         self.up = nnx.List([move(nnx.ConvTranspose, coarse, fine, 2) for fine, coarse in pairs])
