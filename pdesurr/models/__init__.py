@@ -1,4 +1,4 @@
-"""What is learned: one family of models per file."""
+"""What is learned: one family of models per file. Flax users: `pdesurr.models.flax` makes their modules models, and models modules."""
 
 from pdesurr.models.deeponet import DeepONet, PODDeepONet, pod_modes
 from pdesurr.models.ffno import FFNO
@@ -10,8 +10,10 @@ from pdesurr.models.mono import MoNO, mono_centres
 from pdesurr.models.multipole import MultipoleGraphOperator, OrthogonalMultipole
 from pdesurr.models.rollout import RollOut
 from pdesurr.models.spacetime import SpaceTime
+from pdesurr.models.transolver import Transolver
+from pdesurr.models.unet import UNet
 
 __all__ = [
     "DeepONet", "FFNO", "FNO", "GNO", "LNO", "MgNO", "MoNO", "MultipoleGraphOperator", "OrthogonalMultipole", "PODDeepONet",
-    "RollOut", "SpaceTime", "mono_centres", "pod_modes",
+    "RollOut", "SpaceTime", "Transolver", "UNet", "mono_centres", "pod_modes",
 ]

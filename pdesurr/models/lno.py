@@ -8,12 +8,11 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from pdesurr.checks import require
-from pdesurr.fields import Grid
 from pdesurr.nn import coordinates
+from pdesurr.nn.cloud import known_at
 from pdesurr.nn.coordinates import Period
-from pdesurr.nn.graph import interpolate
 from pdesurr.nn.mlp import ACTIVATIONS, MLP, Activation, rows
-from pdesurr.nn.points import Points, elsewhere, flat, measure, nodes, unflat
+from pdesurr.nn.points import Points, elsewhere, flat, measure, unflat
 from pdesurr.types import Key, Samples
 
 
@@ -100,7 +99,7 @@ class LNO(eqx.Module):
         y, values = flat(a)
         weights = measure(a.points, values.dtype)
         z = jnp.concatenate([coordinates.features(y, self.period), values], axis=1)
-        z_x = self._asked(a, x) if x is not None and elsewhere(a, x) else None
+        z_x = known_at(a, x, self.period) if x is not None and elsewhere(a, x) else None
         v, v_x = rows(self.lifting, z), None if z_x is None else rows(self.lifting, z_x)
         activation = ACTIVATIONS[self.head.activation]
         for i, layer in enumerate(self.layers):
@@ -109,13 +108,3 @@ class LNO(eqx.Module):
             v_x = None if z_x is None or v_x is None else act(layer.expand(z_x, v_x, c))
             v = act(layer.expand(z, v, c))
         return unflat(self.head(v if v_x is None else v_x), a.points if x is None else x)
-
-    def _asked(self, a: Samples, x: Points) -> Float[Array, "m f"]:
-        """(x, a(x)) at points other than the input's own."""
-        points = nodes(x, a.values.dtype)
-        at_points = coordinates.features(points, self.period)
-        if isinstance(a.points, Grid) and a.points.spectral:
-            values = a.points.evaluate(a.points.transform(a.values), points)
-        else:
-            values = interpolate(*flat(a), points, self.period)
-        return jnp.concatenate([at_points, values], axis=1)

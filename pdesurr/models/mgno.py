@@ -11,25 +11,13 @@ from pdesurr.checks import require
 from pdesurr.fields import Grid
 from pdesurr.nn.activation import gelu
 from pdesurr.nn.convolution import convolve, paddings, refine, uniform_kernel
-from pdesurr.nn.mlp import rows
+from pdesurr.nn.mlp import at_points
+from pdesurr.nn.norm import Norm
 from pdesurr.nn.pointwise import only_on_grid
 from pdesurr.types import Key, Samples
 
 COARSEST = 8  # "auto" halves until the shortest axis has no more nodes than this
 Kernel = Float[Array, "..."]  # (*size, in, out)
-
-
-class Norm(eqx.Module):
-    """At each point, values over channels to mean 0 and variance 1, then a gain and a bias per channel: any resolution."""
-
-    gain: Float[Array, " c"]
-    bias: Float[Array, " c"]
-
-    def __call__(self, u: Float[Array, "*points c"]) -> Float[Array, "*points c"]:
-        flat = u.reshape(-1, u.shape[-1])
-        centred = flat - jnp.mean(flat, axis=1, keepdims=True)
-        scaled = centred / jnp.sqrt(jnp.mean(centred**2, axis=1, keepdims=True) + 1e-5)
-        return (scaled * self.gain.astype(u.dtype)[None] + self.bias.astype(u.dtype)[None]).reshape(u.shape)
 
 
 class Level(eqx.Module):
@@ -190,8 +178,3 @@ def level_sizes(shape: tuple[int, ...], levels: int) -> list[tuple[int, ...]]:
         found.append(sizes(shape) if min(shape) > 1 else (0,))
         shape = tuple((n + 1) // 2 for n in shape)
     return [*found, (len(shape),)]
-
-
-def at_points(linear: eqx.nn.Linear, v: Float[Array, "*points i"]) -> Float[Array, "*points o"]:
-    """A linear layer at every point."""
-    return rows(linear, v.reshape(-1, v.shape[-1])).reshape(*v.shape[:-1], -1)

@@ -40,6 +40,18 @@ def input_cloud(a: Samples, in_channels: int, period: Period) -> Cloud:
     return Cloud(points, known, values, measure(a.points, values.dtype))
 
 
+def known_at(a: Samples, x: Points, period: Period) -> Float[Array, "m f"]:
+    """(x, a(x)) at points other than the input's own. On a grid whose bases have a transform a(x) is the expansion's value; on
+    other grids and on scattered points it is interpolated."""
+    points = nodes(x, a.values.dtype)
+    at_points = coordinates.features(points, period)
+    if isinstance(a.points, Grid) and a.points.spectral:
+        values = a.points.evaluate(a.points.transform(a.values), points)
+    else:
+        values = interpolate(*flat(a), points, period)
+    return jnp.concatenate([at_points, values], axis=1)
+
+
 def asked_cloud(a: Samples, x: Points | None, senders: Cloud, period: Period) -> Cloud | None:
     """The points of an answer that are not the input's own, with a(x) between the input's points; None if `x` are those."""
     if x is None or not elsewhere(a, x):

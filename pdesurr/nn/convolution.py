@@ -43,7 +43,7 @@ def uniform_kernel(shape: tuple[int, ...], in_channels: int, out_channels: int, 
 def convolve(v: Float[Array, "b *grid i"], kernel: Float[Array, "*size i o"], padding: tuple[str, ...],
              stride: int = 1) -> Float[Array, "b *coarse o"]:
     """A kernel of 3 nodes per axis, the axis continued by one node at each end; n nodes become ceil(n / stride)."""
-    return _convolution(_continued(v, padding), kernel, window_strides=(stride,) * len(padding), padding="VALID")
+    return _convolution(continued(v, padding), kernel, window_strides=(stride,) * len(padding), padding="VALID")
 
 
 def refine(v: Float[Array, "b *coarse i"], kernel: Float[Array, "*size i o"], padding: tuple[str, ...]) -> Float[Array, "b *grid o"]:
@@ -51,10 +51,11 @@ def refine(v: Float[Array, "b *coarse i"], kernel: Float[Array, "*size i o"], pa
     n nodes become 2 n; with one of 3, 2 n - 1."""
     crop = [(-1, -1) if size == 3 else (0, 0) for size in kernel.shape[:-2]]
     one = (1,) * len(padding)
-    return _convolution(_continued(v, padding), kernel, window_strides=one, padding=crop, lhs_dilation=(2,) * len(padding))
+    return _convolution(continued(v, padding), kernel, window_strides=one, padding=crop, lhs_dilation=(2,) * len(padding))
 
 
-def _continued(v: Array, padding: tuple[str, ...]) -> Array:
+def continued(v: Float[Array, "b *grid c"], padding: tuple[str, ...]) -> Float[Array, "b *more c"]:
+    """One more node at each end of each axis, the axes in order."""
     for axis, mode in enumerate(padding, start=1):
         v = jnp.pad(v, [(1, 1) if i == axis else (0, 0) for i in range(v.ndim)], mode=mode)
     return v

@@ -21,6 +21,11 @@ def rows(linear: eqx.nn.Linear, v: Float[Array, "n in"]) -> Float[Array, "n out"
     return u if linear.bias is None else u + linear.bias.astype(v.dtype)[None]
 
 
+def at_points(linear: eqx.nn.Linear, v: Float[Array, "*points i"]) -> Float[Array, "*points o"]:
+    """A linear layer at every point."""
+    return rows(linear, v.reshape(-1, v.shape[-1])).reshape(*v.shape[:-1], -1)
+
+
 class MLP(eqx.Module):
     """Linear layers of the given `sizes` (input, hidden ..., output) with an activation between them, none after the last.
     Uniform(+-1/sqrt(in)) at first. Raises `UsageError` for an unknown activation or fewer than two sizes."""

@@ -160,7 +160,8 @@ def _check_storable(model: Any, path: Path, depth: int = 1) -> None:
     if MODELS.get(name) is type(model) and hasattr(model, NESTED):  # first: a wrapper's arguments ask for its model's
         _check_storable(getattr(model, NESTED), path, depth + 1)
     if MODELS.get(name) is not type(model) or not isinstance(model, StorableModel):
-        raise BundleError(f"{path}: cannot save a {name}; bundles hold {', '.join(MODELS)}")
+        raise BundleError(f"{path}: cannot save a {name}; nothing in a file names code to run, so bundles hold only "
+                          f"{', '.join(MODELS)}; save the weights of a model of your own beside its code")
 
 
 def _checked(name: Any, arguments: Any, depth: int = 1) -> tuple[str, dict[str, Any]]:

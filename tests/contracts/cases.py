@@ -23,6 +23,8 @@ from pdesurr.models import (
     PODDeepONet,
     RollOut,
     SpaceTime,
+    Transolver,
+    UNet,
     pod_modes,
 )
 from pdesurr.pdes import (
@@ -201,6 +203,14 @@ MODELS = {
         lambda key: SpaceTime(FNO(2, 1, (6, 2), 8, 2, head_width=8, coordinates=(False, True), key=key), 4), PERIODIC, (2, 4), True),
     "SpaceTime, two components": ModelCase(
         lambda key: SpaceTime(FNO(2, 2, (4, 3, 2), 6, 2, head_width=8, key=key), 4, components=2), WALLS, (2, 8), False),
+    "UNet": ModelCase(lambda key: UNet(2, 1, 2, 4, 2, groups=2, key=key), WALLS, (2, 1), False),
+    "UNet, one axis periodic, three levels": ModelCase(
+        lambda key: UNet(1, 1, 2, 4, 3, groups=1, boundary=("periodic", "neumann"), key=key),
+        Grid([FourierBasis(8), UniformBasis(9)]), (1, 1), False),
+    "Transolver": ModelCase(lambda key: Transolver(1, 1, 1, 8, 1, heads=2, slices=4, period=(2 * np.pi,), key=key), PERIODIC, (1, 1),
+                            True, cloud=True),
+    "Transolver, two axes with walls": ModelCase(lambda key: Transolver(2, 1, 2, 6, 1, heads=3, slices=4, expansion=2, key=key), WALLS,
+                                                 (2, 1), False, cloud=True),
 }
 
 OBJECTIVES = {"relative_l2": objectives.relative_l2, "relative_h1": objectives.relative_h1,
