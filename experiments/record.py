@@ -24,7 +24,9 @@ def main() -> int:
         return done.returncode
     result = json.loads(done.stdout.strip().splitlines()[-1])
     kept = {**result, "command": " ".join(command), "commit": commit, "wall_seconds": time.perf_counter() - began}
-    (HERE / "results" / f"{name}.json").write_text(json.dumps(kept, indent=1) + "\n")
+    file = HERE / "results" / f"{name}.json"
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(json.dumps(kept, indent=1) + "\n")
     return 0
 
 

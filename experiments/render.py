@@ -104,10 +104,27 @@ def darcy_import() -> str:
     )
 
 
+def neural_operators() -> str:
+    """The table of models beside what is published and the solver."""
+    sys.path.insert(0, str(HERE / "neural_operators"))
+    from table import rows  # pyright: ignore[reportMissingImports]
+
+    head = ("row", "published", "best known", "obtained", "seeds", "preset", "status", "surrogate, a sample", "solver at equal error")
+    ms = lambda seconds: "" if seconds is None else f"{seconds * 1e3:.3g} ms"  # noqa: E731
+    lines = []
+    for r in rows():
+        deviation = f" +- {number(r['std'], 2)}" if r["std"] is not None else ""
+        lines.append((r["row"], number(r["published"]) if r["published"] else "", number(r["best_known"]) if r["best_known"] else "",
+                      number(r["obtained"]) + deviation, str(r["seeds"]), r["preset"] or "", r["status"], ms(r["surrogate_s"]),
+                      ms(r["solver_equal_error_s"])))
+    return table(head, lines)
+
+
 BENCHMARKS = ("burgers_generation", "solvers", "fno_step", "ensemble", "spectral_forms", "graph_step")
 BLOCKS: dict[str, Callable[[], str]] = {
     "runs": runs,
     "darcy_import": darcy_import,
+    "neural_operators": neural_operators,
     **{name: (lambda name=name: benchmark(name)) for name in BENCHMARKS},
 }
 

@@ -1,0 +1,67 @@
+"""Published, obtained, best known, and the reference solver's row, side by side: from the recorded results, nothing typed.
+
+    python experiments/neural_operators/table.py [--json]
+
+A row is one script at one resolution. Of a script's recorded presets the most expensive counts (paper, then cpu); without one its status
+is "not run" and the command says how to make it.
+"""
+
+import argparse
+import importlib
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+HERE = Path(__file__).resolve().parent
+sys.path[:0] = [str(HERE), str(HERE.parents[1])]
+
+RESULTS = HERE.parent / "results" / "neural_operators"
+COLUMNS = ("row", "published", "best_known", "obtained", "std", "seeds", "preset", "status", "solver_equal_error_s", "surrogate_s", "command")
+
+
+def scripts() -> list[str]:
+    """The rows' scripts, by name."""
+    return sorted(p.stem for p in HERE.glob("*_*.py") if not p.stem.startswith("_"))
+
+
+def rows() -> list[dict[str, Any]]:
+    return [line for name in scripts() for line in rows_of(name)]
+
+
+def rows_of(name: str) -> list[dict[str, Any]]:
+    """One line per resolution that is published or was tested."""
+    row = importlib.import_module(name).ROW
+    files = [RESULTS / f"{name}_{preset}.json" for preset in ("paper", "cpu")]
+    result = next((json.loads(f.read_text()) for f in files if f.is_file()), None)
+    errors = result["errors"] if result else {}
+    lines = []
+    for shape in dict.fromkeys((*row.published, *errors)) or ("",):
+        error, published = errors.get(shape), row.published.get(shape)
+        status = "not run" if error is None else "met" if published is None or error["mean"] <= published else "short"
+        beside = result if result and shape == result["trained_at"] else {}
+        lines.append(dict.fromkeys(COLUMNS) | {
+            "row": f"{row.table} {row.name} {shape}".strip(), "published": published, "best_known": row.best_known.get(shape),
+            "obtained": error["mean"] if error else None, "std": error["std"] if error else None,
+            "seeds": len(error["each"]) if error else 0, "preset": result["preset"] if result else None, "status": status,
+            "solver_equal_error_s": (beside.get("solver_equal_error") or {}).get("seconds"), "surrogate_s": beside.get("surrogate_s"),
+            "command": result["command"] if result else f"python experiments/neural_operators/{name}.py --preset cpu --json"})
+    return lines
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--json", action="store_true")
+    if parser.parse_args().json:
+        print(json.dumps({"table": "neural_operators", "rows": rows()}))
+        return
+    for line in rows():
+        print("  ".join(cell(line[c]) for c in COLUMNS[:-1]))
+
+
+def cell(value: Any) -> str:
+    return "-" if value is None else f"{value:.3g}" if isinstance(value, float) else str(value)
+
+
+if __name__ == "__main__":
+    main()

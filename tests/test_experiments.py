@@ -1,0 +1,45 @@
+"""The experiments' scripts: each is whole, and the table reads what they record."""
+
+import importlib
+import json
+import subprocess
+import sys
+
+import pytest
+from conftest import ROOT
+
+FOLDER = ROOT / "experiments" / "neural_operators"
+SCRIPTS = sorted(p.stem for p in FOLDER.glob("*_*.py") if not p.stem.startswith("_"))
+
+
+@pytest.fixture(autouse=True)
+def importable(monkeypatch):
+    monkeypatch.setattr(sys, "path", [str(FOLDER), str(ROOT), *sys.path])
+
+
+def test_every_script_says_its_row():
+    names = set()
+    for script in SCRIPTS:
+        row = importlib.import_module(script).ROW
+        assert {"smoke", "cpu"} <= set(row.presets) and "cpu" in row.allowed
+        assert script.startswith(f"{row.table}_"), script
+        names.add((row.table, row.name))
+    assert len(names) == len(SCRIPTS)
+
+
+def test_the_table_has_the_fixed_form():
+    table = importlib.import_module("table")
+    for line in table.rows():
+        assert tuple(line) == table.COLUMNS
+        assert line["status"] in ("met", "short", "not run")
+        assert (line["obtained"] is None) == (line["status"] == "not run")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("script", SCRIPTS)
+def test_smoke(script, child_env, tmp_path):
+    command = [sys.executable, str(FOLDER / f"{script}.py"), "--preset", "smoke", "--out", str(tmp_path), "--json"]
+    done = subprocess.run(command, env=child_env, capture_output=True, text=True, timeout=280)
+    assert done.returncode == 0, done.stderr[-2000:]
+    result = json.loads(done.stdout.strip().splitlines()[-1])
+    assert result["preset"] == "smoke" and all(e["mean"] < 1.5 for e in result["errors"].values())
