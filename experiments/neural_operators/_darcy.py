@@ -17,7 +17,7 @@ from pdesurr.train import TrainConfig
 
 __all__ = ["Preset", "TrainConfig", "data", "main", "relative_h1", "row", "smoke"]
 
-NODES = ("85x85", "141x141", "211x211", "421x421")
+NODES: tuple[str, ...] = ("85x85", "141x141", "211x211", "421x421")
 PUBLISHED = {
     "FNO": (0.0108, 0.0109, 0.0109, 0.0098),
     "GNO": (0.0346, 0.0332, 0.0342, 0.0369),
@@ -42,5 +42,5 @@ def smoke(epochs: int = 2, **size: Any) -> Preset:
 
 def row(name: str, network: Any, presets: dict[str, Preset], **more: Any) -> Row:
     """A row of the Darcy table."""
-    numbers = dict(zip(NODES, PUBLISHED.get(name, ()), strict=False))
+    numbers: dict[str, float] = dict(zip(NODES, PUBLISHED.get(name, ()), strict=False))
     return Row("darcy", name, network, presets, numbers, BEST_KNOWN, **{"symmetries": SQUARE, **more})

@@ -55,6 +55,7 @@ class PhysicsAttention(eqx.Module):
         # Points last: the softmax and the sums over points then run along memory, and a step takes 15 % less time on a CPU.
         x, f = (rows(linear, v).T.reshape(len(self.log_temperature), -1, len(v)) for linear in (self.shares, self.values))
         tau = jnp.exp(self.log_temperature).astype(v.dtype)[:, None, None]
+        assert self.slices.bias is not None
         matrix, bias = self.slices.weight.astype(v.dtype), self.slices.bias.astype(v.dtype)
         w = once(jax.nn.softmax((jnp.einsum("sd,hdn->hsn", matrix, x) + bias[None, :, None]) / tau, axis=1))
         share = jnp.einsum("hsn,n->hs", w, weights)[..., None]
@@ -137,14 +138,14 @@ class Transolver(eqx.Module):
         y, values = flat(a)
         weights = measure(a.points, values.dtype)
         z = jnp.concatenate([coordinates.features(y, self.period), values], axis=1)
-        other = x is not None and elsewhere(a, x)
-        if other:  # further points, without weight in any mean
-            asked = known_at(a, x, self.period)
+        others = x if x is not None and elsewhere(a, x) else None
+        if others is not None:  # further points, without weight in any mean
+            asked = known_at(a, others, self.period)
             z, weights = jnp.concatenate([z, asked]), jnp.concatenate([weights, jnp.zeros(len(asked), weights.dtype)])
         v = self.lifting(z)
         for block in self.blocks:
             v = block(v, weights)
-        return unflat(rows(self.head, self.norm(v[len(y) :] if other else v)), a.points if x is None else x)
+        return unflat(rows(self.head, self.norm(v if others is None else v[len(y) :])), a.points if x is None else x)
 
 
 def _norm(width: int) -> Norm:
