@@ -14,7 +14,7 @@ from pdesurr.data.scaling import ChannelScaler, Scaled
 from pdesurr.models import FNO
 from pdesurr.pdes import Burgers
 from pdesurr.surrogates import Channel, RangeWarning, Spec, Surrogate, load_surrogate, save_surrogate
-from pdesurr.surrogates.compare import cheapest_setting, sample_errors, seconds_per_sample
+from pdesurr.surrogates.compare import best_within, cheapest_setting, sample_errors, seconds_per_sample
 
 PDE = Burgers(nu=0.5)
 GRID = PDE.grid(32)
@@ -133,6 +133,15 @@ def test_cheapest_setting_reaches_the_error_it_is_asked_for():
     assert found is not None and found["error"] <= 1e-2 and found["seconds"] > 0
     assert cheapest_setting(PDE, a, u + 1, grid, 1e-2, samples=8) is None
     assert seconds_per_sample(jax.jit(lambda v: v * 2), jnp.ones((4, 3))) > 0
+
+
+def test_the_best_within_a_time_is_as_fast_and_more_time_is_no_worse():
+    grid = PDE.grid(64)
+    a = np.asarray(inputs(4, grid))
+    u = np.asarray(jax.vmap(lambda v: PDE.solve(v, grid, method="heat_kernel"))(jnp.asarray(a)))
+    ample = best_within(PDE, a, u, grid, 1.0)
+    assert ample is not None and ample["seconds"] <= 1.0 and ample["error"] < 1e-3
+    assert best_within(PDE, a, u, grid, 0.0) is None
 
 
 def test_bundle_files_and_card(bundle, surrogate):

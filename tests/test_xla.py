@@ -89,3 +89,10 @@ def test_import_is_cheap(child_env):
     code = "import sys, pdesurr; print([m for m in ('jax', 'numpy', 'h5py', 'equinox') if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], env=child_env, capture_output=True, text=True, timeout=60)
     assert done.stdout.strip() == "[]", done.stdout + done.stderr
+
+
+def test_importing_every_room_starts_no_backend(child_env):
+    """What must come before it (the number of devices, a cluster's start) can then still be said."""
+    code = "import pdesurr.commands, pdesurr.workflow; from pdesurr._xla import backend_started; print(backend_started())"
+    done = subprocess.run([sys.executable, "-c", code], env=child_env, capture_output=True, text=True, timeout=60)
+    assert done.stdout.strip() == "False", done.stdout + done.stderr
