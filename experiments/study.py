@@ -28,7 +28,7 @@ from pdesurr.checks import require
 from pdesurr.data import Dataset, generate, open_dataset, read_info
 from pdesurr.data.augment import AugmentedSource, Symmetry
 from pdesurr.data.scaling import ChannelScaler, Scaled
-from pdesurr.data.sources import AbstractSource, ArraySource
+from pdesurr.data.sources import ArraySource
 from pdesurr.objectives import relative_l2
 from pdesurr.pdes import AbstractPDE
 from pdesurr.surrogates import Surrogate, compare, save_surrogate
@@ -73,9 +73,8 @@ class Preset:
 class Row:
     """`network(scaled training data, key, **size)` makes the model; `published` and `best_known` are errors by resolution.
 
-    `objective` is what training minimises; `source` makes its batches from the training data (default: the stored pairs, each
-    epoch under a random one of `symmetries`); `finished` turns what was trained into what maps inputs to outputs (roll-outs);
-    `protocol`: what else changes the number, in words, stored with it. `allowed`: for `--check`, by preset: the largest mean error.
+    `objective` is what training minimises, on the stored pairs, each epoch under a random one of `symmetries`; `protocol`: what else
+    changes the number, in words, stored with it. `allowed`: for `--check`, by preset: the largest mean error.
     """
 
     table: str
@@ -87,9 +86,6 @@ class Row:
     objective: Objective = relative_l2
     symmetries: tuple[Symmetry, ...] = ()
     scalers: Callable[[Dataset], tuple[ChannelScaler, ChannelScaler]] = scalers
-    source: Callable[[Dataset], AbstractSource] | None = None
-    finished: Callable[[Model, Preset], Model] = lambda model, preset: model
-    validation_objective: Callable[[Preset], Objective] = lambda preset: relative_l2
     protocol: dict[str, str] = dataclasses.field(default_factory=dict)
     allowed: dict[str, float] = dataclasses.field(default_factory=dict)
 
@@ -147,16 +143,11 @@ def one_seed(row: Row, preset: Preset, seed: int, files: dict[str, tuple[Path, f
                                 outputs=np.asarray(scaler[1].encode(jnp.asarray(train.outputs))))
     model = Scaled(row.network(shown, jax.random.key(seed), **preset.size), *scaler)
     training = dataclasses.replace(preset.training, seed=seed)
-    if row.source is not None:
-        source = row.source(train)
-    else:
-        source = ArraySource(train.inputs, train.outputs, train.grid)
-        source = AugmentedSource(source, row.symmetries) if row.symmetries else source
+    source = AugmentedSource(ArraySource(train.inputs, train.outputs, train.grid), row.symmetries)
     say(f"{row.table} {row.name}, seed {seed}: {parameter_count(model)} parameters, {len(train)} samples at {train.grid.shape}, "
         f"{training.epochs} epochs")
-    result = fit(model, source, row.objective, training, folder=folder, validation_objective=row.validation_objective(preset),
+    result = fit(model, source, row.objective, training, folder=folder, validation_objective=relative_l2,
                  validate=ArraySource(validation.inputs, validation.outputs, validation.grid))
-    result.model = row.finished(result.model, preset)
     surrogate = make_surrogate(result, train, training, files["train"][0])
     errors = {}
     for stride in data.tests:

@@ -59,7 +59,7 @@ class Generate:
         out = self.out or Path(f"{self.name}.h5")
         resolution = recipe.resolution if self.resolution is None else self.resolution
         samples = recipe.samples if self.samples is None else self.samples
-        device_per_core(samples // GROUP)
+        device_per_core(-(-samples // GROUP))
         info = generate(recipe.build(_numbers(self.set)), out, samples=samples, resolution=resolution,
                         seed=self.seed, first=self.first, chunk=self.chunk, precision=self.precision, replay=self.replay,
                         overwrite=self.overwrite)

@@ -1,7 +1,7 @@
 """Burgers, FNO. Claim: .0018-.0020 at 256 ... 8192 nodes (JMLR 24(89), table 3: one training for each); ours is one training at 1024.
 
 `cpu`: half the width, fewer epochs. No coordinate channel, so the model commutes with shifts; scaled about zero; reflected samples
-in training. Rate and weight decay by validation error.
+in training; rates and weight decay of the main job (`pdesurr run`).
 """
 
 from _burgers import Preset, TrainConfig, data, main, row, smoke

@@ -1,6 +1,6 @@
 """Burgers, low-rank neural operator. Claim: .0189-.0221 at 256 ... 8192 nodes (JMLR 24(89), table 3).
 
-Trained on 128 nodes, where the periodic quadrature of its integrals is exact to the 64th wave; the same numbers hold on finer grids.
+Trained on 128 nodes, where the periodic quadrature of its integrals is exact to the 64th wave.
 """
 
 import math
