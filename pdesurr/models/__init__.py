@@ -1,5 +1,6 @@
 """What is learned: one family of models per file. Flax users: `pdesurr.models.flax` makes their modules models, and models modules."""
 
+from pdesurr.models.comoving import CoMoving
 from pdesurr.models.deeponet import DeepONet, PODDeepONet, pod_modes
 from pdesurr.models.ffno import FFNO
 from pdesurr.models.fno import FNO
@@ -14,6 +15,6 @@ from pdesurr.models.transolver import Transolver
 from pdesurr.models.unet import UNet
 
 __all__ = [
-    "DeepONet", "FFNO", "FNO", "GNO", "LNO", "MgNO", "MoNO", "MultipoleGraphOperator", "OrthogonalMultipole", "PODDeepONet",
+    "CoMoving", "DeepONet", "FFNO", "FNO", "GNO", "LNO", "MgNO", "MoNO", "MultipoleGraphOperator", "OrthogonalMultipole", "PODDeepONet",
     "RollOut", "SpaceTime", "Transolver", "UNet", "mono_centres", "pod_modes",
 ]

@@ -15,6 +15,7 @@ from pdesurr.models import (
     FNO,
     GNO,
     LNO,
+    CoMoving,
     DeepONet,
     MgNO,
     MoNO,
@@ -137,7 +138,7 @@ class ModelCase:
     `operator`: it may change resolution. Its outputs at `factors[0]` and `factors[1]` times the grid's nodes then differ by at most
     `drift` times their size, for an input that half the grid resolves. `cloud`: it also reads and answers on scattered points.
     `fits`: the share of the initial loss that is left after learning one batch. `smooth`: its outputs vary little from node to
-    node, so that batch is of the lowest wave per axis and not of noise.
+    node, or keep the mean, so that batch is of the lowest wave per axis and not of noise.
     """
 
     make: Callable[[jax.Array], Any]
@@ -203,6 +204,7 @@ MODELS = {
         lambda key: SpaceTime(FNO(2, 1, (6, 2), 8, 2, head_width=8, coordinates=(False, True), key=key), 4), PERIODIC, (2, 4), True),
     "SpaceTime, two components": ModelCase(
         lambda key: SpaceTime(FNO(2, 2, (4, 3, 2), 6, 2, head_width=8, key=key), 4, components=2), WALLS, (2, 8), False),
+    "CoMoving": ModelCase(lambda key: CoMoving(FNO(1, 1, (6,), 8, 2, key=key), 0.7), PERIODIC, (1, 1), True, smooth=True),
     "UNet": ModelCase(lambda key: UNet(2, 1, 2, 4, 2, groups=2, key=key), WALLS, (2, 1), False),
     "UNet, one axis periodic, three levels": ModelCase(
         lambda key: UNet(1, 1, 2, 4, 3, groups=1, boundary=("periodic", "neumann"), key=key),
