@@ -38,7 +38,7 @@ def smoke(epochs: int = 2, nodes: int = 64, **size: Any) -> Preset:
 def at_rest(train: Any) -> tuple[ChannelScaler, ChannelScaler]:
     """No normaliser: a model that moves with the mean velocity must see velocities as they are."""
     del train
-    return (ChannelScaler((0.0,), (1.0,)),) * 2
+    return ChannelScaler((0.0,), (1.0,)), ChannelScaler((0.0,), (1.0,))
 
 
 def row(name: str, network: Any, presets: dict[str, Preset], published: str | None = None, **more: Any) -> Row:
