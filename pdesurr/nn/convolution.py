@@ -1,5 +1,6 @@
 """Convolutions of channel-last values in any number of axes that know what a function does at the ends of each axis."""
 
+import itertools
 import math
 from typing import Any
 
@@ -48,10 +49,24 @@ def convolve(v: Float[Array, "b *grid i"], kernel: Float[Array, "*size i o"], pa
 
 def refine(v: Float[Array, "b *coarse i"], kernel: Float[Array, "*size i o"], padding: tuple[str, ...]) -> Float[Array, "b *grid o"]:
     """The transpose of a stride of 2: each coarse node adds its kernel to the fine nodes about it. On an axis with a kernel of 4,
-    n nodes become 2 n; with one of 3, 2 n - 1."""
-    crop = [(-1, -1) if size == 3 else (0, 0) for size in kernel.shape[:-2]]
-    one = (1,) * len(padding)
-    return _convolution(continued(v, padding), kernel, window_strides=one, padding=crop, lhs_dilation=(2,) * len(padding))
+    n nodes become 2 n; with one of 3, 2 n - 1.
+
+    Fine nodes that are odd and even along the same axes take the same entries of the kernel: one plain convolution for each kind,
+    which on a CPU is several times faster than the dilated one that they add up to.
+    """
+    coarse, fine = continued(v, padding), [2 * n - size % 2 for n, size in zip(v.shape[1:-1], kernel.shape, strict=False)]
+    u = jnp.zeros((v.shape[0], *fine, kernel.shape[-1]), v.dtype)
+    for odd in itertools.product((0, 1), repeat=len(fine)):
+        part, entries, counts = coarse, kernel, [(n - i + 1) // 2 for n, i in zip(fine, odd, strict=True)]
+        for axis, (i, count) in enumerate(zip(odd, counts, strict=True)):
+            shift = i + kernel.shape[axis] % 2  # fine node m meets coarse node (m + its kernel's entry + that size % 2) / 2
+            entries = lax.slice_in_dim(entries, shift % 2, None, 2, axis)
+            first = (shift + 1) // 2
+            part = lax.slice_in_dim(part, first, first + count + entries.shape[axis] - 1, axis=axis + 1)
+        part = _convolution(part, entries, window_strides=(1,) * len(fine), padding="VALID")
+        places = [(i, n - i - 2 * count + 1, 1) for i, n, count in zip(odd, fine, counts, strict=True)]
+        u = u + lax.pad(part, jnp.zeros((), part.dtype), [(0, 0, 0), *places, (0, 0, 0)])
+    return u
 
 
 def continued(v: Float[Array, "b *grid c"], padding: tuple[str, ...]) -> Float[Array, "b *more c"]:
