@@ -28,8 +28,10 @@ from pdesurr.checks import require
 from pdesurr.data import Dataset, generate, open_dataset, read_info
 from pdesurr.data.augment import AugmentedSource, Symmetry
 from pdesurr.data.scaling import ChannelScaler, Scaled
-from pdesurr.data.sources import ArraySource
-from pdesurr.objectives import relative_l2
+from pdesurr.data.sources import AbstractSource, ArraySource
+from pdesurr.data.windows import WindowSource
+from pdesurr.models import RollOut
+from pdesurr.objectives import RolledOut, relative_l2
 from pdesurr.pdes import AbstractPDE
 from pdesurr.surrogates import Surrogate, compare, save_surrogate
 from pdesurr.surrogates.assess import make_surrogate, summary
@@ -70,11 +72,21 @@ class Preset:
 
 
 @dataclasses.dataclass(frozen=True)
+class OneStep:
+    """Training of one step of an evolution on true windows (Markov), which is then rolled out over all records. `noise` and `residual`
+    as in `RolledOut`."""
+
+    noise: float = 0.0
+    residual: bool = False
+
+
+@dataclasses.dataclass(frozen=True)
 class Row:
     """`network(scaled training data, key, **size)` makes the model; `published` and `best_known` are errors by resolution.
 
-    `objective` is what training minimises, on the stored pairs, each epoch under a random one of `symmetries`; `protocol`: what else
-    changes the number, in words, stored with it. `allowed`: for `--check`, by preset: the largest mean error.
+    `objective` is what training minimises, on the stored pairs, each epoch under a random one of `symmetries`. With `one_step` the data
+    are evolutions: the network answers the next record, and is trained on windows of as many records as the input holds. `protocol`:
+    what else changes the number, in words, stored with it. `allowed`: for `--check`, by preset: the largest mean error.
     """
 
     table: str
@@ -86,6 +98,7 @@ class Row:
     objective: Objective = relative_l2
     symmetries: tuple[Symmetry, ...] = ()
     scalers: Callable[[Dataset], tuple[ChannelScaler, ChannelScaler]] = scalers
+    one_step: OneStep | None = None
     protocol: dict[str, str] = dataclasses.field(default_factory=dict)
     allowed: dict[str, float] = dataclasses.field(default_factory=dict)
 
@@ -141,13 +154,17 @@ def one_seed(row: Row, preset: Preset, seed: int, files: dict[str, tuple[Path, f
     scaler = row.scalers(train)
     shown = dataclasses.replace(train, inputs=np.asarray(scaler[0].encode(jnp.asarray(train.inputs))),
                                 outputs=np.asarray(scaler[1].encode(jnp.asarray(train.outputs))))
-    model = Scaled(row.network(shown, jax.random.key(seed), **preset.size), *scaler)
+    network = row.network(shown, jax.random.key(seed), **preset.size)
     training = dataclasses.replace(preset.training, seed=seed)
-    source = AugmentedSource(ArraySource(train.inputs, train.outputs, train.grid), row.symmetries)
-    say(f"{row.table} {row.name}, seed {seed}: {parameter_count(model)} parameters, {len(train)} samples at {train.grid.shape}, "
+    say(f"{row.table} {row.name}, seed {seed}: {parameter_count(network)} parameters, {len(train)} samples at {train.grid.shape}, "
         f"{training.epochs} epochs")
-    result = fit(model, source, row.objective, training, folder=folder, validation_objective=relative_l2,
-                 validate=ArraySource(validation.inputs, validation.outputs, validation.grid))
+    plan = Plan(Scaled(network, *scaler), row.objective, pairs(train), relative_l2) if row.one_step is None else one_step_plan(
+        row.one_step, network, scaler, train)
+    result = fit(plan.model, AugmentedSource(plan.source, row.symmetries), plan.objective, training, folder=folder,
+                 validation_objective=plan.validation, validate=pairs(validation))
+    if row.one_step is not None:
+        rolled = RollOut(result.model.model, train.outputs.shape[-1], residual=row.one_step.residual)
+        result.model = Scaled(rolled, *scaler)
     surrogate = make_surrogate(result, train, training, files["train"][0])
     errors = {}
     for stride in data.tests:
@@ -158,8 +175,30 @@ def one_seed(row: Row, preset: Preset, seed: int, files: dict[str, tuple[Path, f
         say(f"  relative L2 at {test.grid.shape}: {found.mean():.4f}")
     surrogate = Surrogate(surrogate.model, dataclasses.replace(surrogate.spec, errors=errors))
     save_surrogate(surrogate, folder / "bundle", overwrite=True)
-    return surrogate, {"errors": errors, "validation": float(result.best_metric), "parameters": parameter_count(model),
+    return surrogate, {"errors": errors, "validation": float(result.best_metric), "parameters": parameter_count(network),
                        "training_seconds": sum(r["seconds"] for r in result.history)}
+
+
+@dataclasses.dataclass(frozen=True)
+class Plan:
+    """What `fit` is given."""
+
+    model: Model
+    objective: Objective
+    source: AbstractSource
+    validation: Objective
+
+
+def pairs(data: Dataset) -> ArraySource:
+    return ArraySource(data.inputs, data.outputs, data.grid)
+
+
+def one_step_plan(how: OneStep, network: Model, scaler: tuple[ChannelScaler, ChannelScaler], data: Dataset) -> Plan:
+    """The network between normalisers of one record, trained on windows, chosen by its whole roll-outs."""
+    one = tuple(numbers[:1] for numbers in (scaler[1].mean, scaler[1].std))
+    windows = WindowSource(np.concatenate([data.inputs, data.outputs], -1), data.grid, data.inputs.shape[-1], 1)
+    return Plan(Scaled(network, scaler[0], ChannelScaler(*one)), RolledOut(1, noise=how.noise, residual=how.residual), windows,
+                RolledOut(data.outputs.shape[-1], residual=how.residual))
 
 
 def make_data(data: Data, folder: Path, say: Callable[[str], None]) -> dict[str, tuple[Path, float]]:
@@ -202,7 +241,7 @@ def protocol(row: Row, preset: Preset) -> dict[str, str]:
     """Everything that changes the number besides the model (see the anchors of each claim)."""
     return {"selection": f"lowest validation error of the weights' running mean, {preset.data.validation} samples",
             "training samples": str(preset.data.train), "test samples": str(preset.data.test), "normaliser": "one mean and scale a channel",
-            "objective": getattr(row.objective, "__name__", type(row.objective).__name__),
+            "objective": getattr(row.objective, "__name__", type(row.objective).__name__) if row.one_step is None else str(row.one_step),
             "symmetries": ", ".join(getattr(s, "__name__", "?") for s in row.symmetries) or "none",
             "epochs": str(preset.training.epochs), "batch": str(preset.training.batch_size), **row.protocol,
             **{k: str(v) for k, v in preset.size.items()}}
