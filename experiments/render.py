@@ -104,6 +104,16 @@ def darcy_import() -> str:
     )
 
 
+def head_to_head() -> str:
+    """Ours and the peer on the peer's own sample."""
+    r = load("head_to_head")
+    if r is None:
+        return NONE
+    rows = [(who, f"{m['parameters']:.0f}", number(m["error_16"]), number(m["error_32"]), f"{m['seconds']:.1f} s")
+            for who, m in r["means"].items()]
+    return table(("mean of three seeds", "weights", "relative L2 at 16", "at 32, not retrained", "training"), rows)
+
+
 def neural_operators() -> str:
     """The table of models beside what is published and the solver."""
     sys.path.insert(0, str(HERE / "neural_operators"))
@@ -123,7 +133,7 @@ def neural_operators() -> str:
 BENCHMARKS = ("burgers_generation", "solvers", "fno_step", "ensemble", "spectral_forms", "graph_step")
 BLOCKS: dict[str, Callable[[], str]] = {
     "runs": runs,
-    "darcy_import": darcy_import,
+    "darcy_import": darcy_import, "head_to_head": head_to_head,
     "neural_operators": neural_operators,
     **{name: (lambda name=name: benchmark(name)) for name in BENCHMARKS},
 }

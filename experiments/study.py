@@ -86,7 +86,8 @@ class Row:
 
     `objective` is what training minimises, on the stored pairs, each epoch under a random one of `symmetries`. With `one_step` the data
     are evolutions: the network answers the next record, and is trained on windows of as many records as the input holds. `protocol`:
-    what else changes the number, in words, stored with it. `allowed`: for `--check`, by preset: the largest mean error.
+    what else changes the number, in words, stored with it. `allowed`: for `--check`, by preset: the largest mean error. `reduced`: presets
+    whose data are a smaller form of the published ones, so that their errors are not held against the published.
     """
 
     table: str
@@ -101,6 +102,7 @@ class Row:
     one_step: OneStep | None = None
     protocol: dict[str, str] = dataclasses.field(default_factory=dict)
     allowed: dict[str, float] = dataclasses.field(default_factory=dict)
+    reduced: tuple[str, ...] = ()
 
 
 def main(row: Row) -> None:

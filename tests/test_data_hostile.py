@@ -367,7 +367,7 @@ def accepted_wrongly(path, truth) -> bool:
     return not (same and data.grid == truth.grid and data.info == truth.info)
 
 
-@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("seed", [0, *(pytest.param(i, marks=pytest.mark.slow) for i in (1, 2, 3))])
 def test_random_damage_is_refused_or_harmless(tmp_path, seed):
     path = small_file(tmp_path / "small.h5", 3)
     truth, content = open_dataset(path), path.read_bytes()

@@ -46,6 +46,7 @@ def test_operator_is_symmetric_positive_and_the_fast_solver_inverts_it_for_a_con
         np.testing.assert_allclose(diffusion(faces)(fast_poisson(shape, spacings, walls)(f)), f, atol=1e-9)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("shape", [(57, 83), (21, 18, 13)])
 @pytest.mark.parametrize("scale", [1.0, 4.0])
 def test_multigrid_takes_the_same_iterations_for_any_size_and_contrast(shape, scale):
@@ -111,6 +112,7 @@ def released_script(a):
     return spline(u, nodes, centres)
 
 
+@pytest.mark.slow
 def test_replay_is_the_released_script_and_the_reference_beats_it():
     pde = Darcy(PiecewiseConstant(low=4.0), refinement=3, cells=True)
     grid, key = pde.grid(29), jax.random.key(0)

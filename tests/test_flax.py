@@ -170,6 +170,7 @@ def test_a_model_is_called_with_values_on_its_grid_or_as_it_is():
 # The U-Net.
 
 
+@pytest.mark.slow
 def test_a_periodic_axis_of_even_sizes_may_be_shifted():
     grid, model = Grid([FourierBasis(16), FourierBasis(8)]), UNet(1, 1, 2, 4, 3, groups=2, key=KEY)
     a = jax.random.normal(KEY, (16, 8, 1))
@@ -178,6 +179,7 @@ def test_a_periodic_axis_of_even_sizes_may_be_shifted():
     assert float(jnp.max(jnp.abs(model(Samples(grid, jnp.roll(a, 1, 0))) - jnp.roll(model(Samples(grid, a)), 1, 0)))) > 1e-3
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("bases", [[FourierBasis(9)], [UniformBasis(7), CosineBasis(10)],
                                    [FourierBasis(5), UniformBasis(6), ChebyshevBasis(8)]])
 def test_any_number_of_axes_and_nodes(bases):

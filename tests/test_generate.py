@@ -157,7 +157,7 @@ def test_a_grid_too_coarse_for_the_prior_is_refused_before_the_run(tmp_path):
 
 
 @pytest.mark.parametrize(("pde", "n"), [
-    (NavierStokes(nu=1e-2, horizon=0.2, intervals=4, history=2, refinement=2), 32),
+    pytest.param(NavierStokes(nu=1e-2, horizon=0.2, intervals=4, history=2, refinement=2), 32, marks=pytest.mark.slow),
     (Darcy(refinement=1), 17),
     (GrayScott(horizon=20.0, intervals=2, length=0.5), 32),
 ], ids=lambda v: type(v).__name__)
@@ -168,6 +168,7 @@ def test_every_kind_of_equation_makes_a_file_whose_error_is_measured(pde, n, tmp
     assert data.inputs.shape == (4, *pde.grid(n).shape, len(pde.input)) and data.outputs.shape[-1] == len(pde.output)
 
 
+@pytest.mark.slow
 def test_a_replay_states_the_error_of_the_public_scheme(tmp_path):
     pde = Darcy(PiecewiseConstant(low=4.0), refinement=3, cells=True)
     replayed = generate(pde, tmp_path / "replay.h5", samples=4, resolution=15, seed=0, replay=True)

@@ -84,6 +84,7 @@ def test_a_point_without_neighbours_receives_zero_and_a_finite_gradient():
     assert float(weights) == 0 and bool(jnp.all(jnp.isfinite(gradient)))
 
 
+@pytest.mark.slow
 def test_the_integral_converges_with_the_nodes(x64):
     """Midpoint nodes in one dimension, a kernel that is smooth: the error of the mean over a ball falls with the spacing; with
     unequal weights too."""
@@ -148,6 +149,7 @@ def varying_part(u, v):
     return float(jnp.sqrt(jnp.mean((u - v) ** 2)) / jnp.std(u))
 
 
+@pytest.mark.slow
 def test_another_cloud_gives_the_same_function_up_to_sampling():
     """The answers at fixed points from clouds of one density scatter about their mean; a quarter as much at 16 times the density."""
     queries, scatter = cloud(40, 9), []
@@ -212,6 +214,7 @@ def test_every_pair_of_cells_is_in_exactly_one_list(n):
     assert (seen == 1).all()
 
 
+@pytest.mark.slow
 def test_the_orthogonal_form_converges_at_first_order():
     model = OrthogonalMultipole(1, 1, 6, 2, cycles=2, kernel_width=4, head_width=8, key=KEY)
 

@@ -72,6 +72,7 @@ def test_public_scheme_converges_to_ours_at_first_order():
     assert np.all(np.abs(np.log2(np.array(errors[:-1]) / np.array(errors[1:])) - 1) < 0.1), errors
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("order", [1, 2, 3])
 def test_imex_orders(order):
     pde = NavierStokes(nu=1e-2, horizon=0.5)

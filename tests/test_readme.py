@@ -37,6 +37,7 @@ def shrink(arguments):
     return text.split()
 
 
+@pytest.mark.slow
 def test_commands_run(tmp_path, monkeypatch, shared_data):
     import numpy as np
 

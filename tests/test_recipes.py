@@ -33,6 +33,7 @@ AMPLITUDES = [("burgers_jmlr", 1.044), ("burgers_released", 0.274), ("ns_1e-3", 
               ("ns_nsm_re4", 0.7115)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "std"), AMPLITUDES)
 def test_published_amplitudes(name, std):
     n, count = (32, 4000) if name.startswith("ns") else (256, 4000)
@@ -45,6 +46,7 @@ def test_darcy_coefficients_are_half_of_each(name, values):
     assert set(np.unique(a)) == values and abs(np.mean(a == 12.0) - 0.5) < 0.05
 
 
+@pytest.mark.slow
 def test_darcy_solutions_have_the_published_size():
     """Mean of u .0051 to .0068, standard deviation .0034 to .0046 (coefficient 12 / 3)."""
     with jax.enable_x64(True):
@@ -66,6 +68,7 @@ def test_bad_names_and_numbers_are_named(call, words):
         call()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["ns_nsm_re2", "ns_nsm_re3", "ns_nsm_re4", "ns_nsm_forced"])
 def test_neural_spectral_methods_starts_have_the_kernels_covariance_and_no_mean(name):
     """E w(x) w(y) = k(x) k(y) - m^2, where k = exp(-sin^2(pi x) / (2 * 0.8^2)) has the mean m."""

@@ -164,6 +164,7 @@ def test_space_time_repeats_the_input_and_orders_the_answer():
         np.testing.assert_allclose(u[:, 2 * k + 1], a[:, 1] * t, rtol=1e-6)
 
 
+@pytest.mark.slow
 def test_more_records_within_the_same_horizon():
     """The shared records agree, to the quadrature of the time axis: better with more nodes."""
     inner = FNO(2, 1, (4, 3), 6, 2, head_width=8, coordinates=(False, True), key=jax.random.key(0))
@@ -201,6 +202,7 @@ def test_a_rolled_out_step_is_a_roll_out_s_loss():
         np.testing.assert_allclose(ours, StepwiseL2(COMPONENTS)(RollOut(step(), 4, COMPONENTS, residual), pairs(4), key)[0], rtol=1e-6)
 
 
+@pytest.mark.slow
 def test_pushforward_is_the_last_step_from_states_held_fixed():
     data = pairs(3)
     reached = jnp.concatenate([data.input.values, apply(RollOut(fno(), 2, COMPONENTS), data.input, GRID)], -1)[..., 4:]
@@ -255,6 +257,7 @@ def test_an_epoch_of_some_windows_sees_all_of_them_in_time():
     assert len(images) == 96 and len(seen) == 48
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("objective", [RolledOut(2, COMPONENTS), RolledOut(2, COMPONENTS, pushforward=True)], ids=["through", "pushed"])
 def test_sharded_is_single(objective):
     source = AugmentedSource(WindowSource(trajectories(), GRID, HISTORY, 2, COMPONENTS, size=16), (reflection,))

@@ -135,6 +135,7 @@ def test_cheapest_setting_reaches_the_error_it_is_asked_for():
     assert seconds_per_sample(jax.jit(lambda v: v * 2), jnp.ones((4, 3))) > 0
 
 
+@pytest.mark.slow
 def test_the_best_within_a_time_is_as_fast_and_more_time_is_no_worse():
     grid = PDE.grid(64)
     a = np.asarray(inputs(4, grid))

@@ -36,6 +36,7 @@ def test_the_attention_is_the_papers(x64):
     np.testing.assert_allclose(attention(jnp.asarray(v), jnp.asarray(weights)), wanted, rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_points_asked_elsewhere_change_nothing_and_agree_with_the_grid():
     """Asked at the grid's own nodes as bare points, it answers as on the grid: a(x) is the expansion's value there."""
     grid = Grid([FourierBasis(8), ChebyshevBasis(6)])
@@ -47,6 +48,7 @@ def test_points_asked_elsewhere_change_nothing_and_agree_with_the_grid():
     assert model(a, points[:0]).shape == (0, 2)
 
 
+@pytest.mark.slow
 def test_values_converge_with_the_resolution_between_walls():
     """Twice the nodes, a quarter of the difference: the trapezoidal rule's order."""
     model = Transolver(1, 1, 1, 8, 2, heads=2, slices=4, key=KEY)

@@ -3,7 +3,7 @@
     python experiments/neural_operators/table.py [--json]
 
 A row is one script at one resolution. Of a script's recorded presets the most expensive counts (paper, then cpu); without one its status
-is "not run" and the command says how to make it.
+is "not run" and the command says how to make it; "reduced" says that the preset's data are a smaller form of the published ones.
 """
 
 import argparse
@@ -40,7 +40,8 @@ def rows_of(name: str) -> list[dict[str, Any]]:
     for shape in dict.fromkeys((*row.published, *row.best_known)):
         error, published = errors.get(shape), row.published.get(shape)
         aim = row.best_known[shape] if published is None else published
-        status = "not run" if error is None else "met" if error["mean"] <= aim else "short"
+        reduced = result is not None and result["preset"] in row.reduced
+        status = "not run" if error is None else "reduced" if reduced else "met" if error["mean"] <= aim else "short"
         beside = result if result and shape == result["trained_at"] else {}
         lines.append(dict.fromkeys(COLUMNS) | {
             "row": f"{row.table} {row.name} {shape}".strip(), "published": published, "best_known": row.best_known.get(shape),

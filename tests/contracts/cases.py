@@ -158,7 +158,8 @@ WALLS = Grid([UniformBasis(12, 0.0, 1.0, "left"), UniformBasis(10, 0.0, 1.0, "cl
 
 def pod_case(key):
     """Its modes are those of the outputs that `test_fits_one_batch` asks for, their mean and three directions."""
-    modes = pod_modes(2 * jax.random.normal(jax.random.key(7), (4, 32, 1)), PERIODIC, 3)
+    with jax.ensure_compile_time_eval():
+        modes = pod_modes(2 * jax.random.normal(jax.random.key(7), (4, 32, 1)), PERIODIC, 3)
     return PODDeepONet(1, 1, (32,), 3, 8, 2, modes=modes, key=key)
 
 

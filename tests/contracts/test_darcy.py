@@ -23,6 +23,7 @@ def exact(x, y):
     return jnp.sin(jnp.pi * x) * jnp.sin(2 * jnp.pi * y) * jnp.exp(x)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("ends", ["closed", "cells"])
 def test_second_order_where_the_coefficient_is_smooth(ends):
     """The forcing that the equation's text gives for a chosen u; the finite volumes give u back to O(h^2)."""
