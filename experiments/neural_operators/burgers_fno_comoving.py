@@ -1,8 +1,8 @@
-"""Burgers, FNO in the frame that moves with the mean velocity. Claim: below .0018 at 256 ... 8192 nodes, from one training at 1024.
+"""Burgers, FNO in the frame that moves with the mean velocity. Aim: below .0018 at 256 ... 8192 nodes, from one training at 1024.
 
 The prior's mean velocity shifts a solution by a radian (one standard deviation). Burgers' equation looks alike in every frame in uniform
 motion, so the model subtracts the mean, answers at rest, and shifts the answer back (`CoMoving`): an exact symmetry that the published
-FNO does not use, stored as a flag of the protocol. Twice the published modes: the solutions have more above the 16th wave than is asked.
+FNO does not use, stored as a flag of the protocol. `cpu` has twice the published modes.
 """
 
 from _burgers import Preset, TrainConfig, at_rest, data, main, row, smoke
