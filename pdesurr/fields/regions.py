@@ -1,0 +1,86 @@
+"""Where an equation or a condition holds: boxes, their faces and corners in time, and points drawn from them on the device."""
+
+import math
+from typing import Literal
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, PRNGKeyArray
+
+from pdesurr.checks import require
+
+Numbers = tuple[float, ...]
+Order = Literal["uniform", "quasi"]
+
+
+class Region(eqx.Module):
+    """A box, or the part of it where some axes are fixed: a wall, a corner line, a time. Static: it carries no arrays.
+
+    `lower`, `upper`: the box. `fixed`: by axis the value it is held at. `draw` gives points, `(n, d)` with all axes.
+    """
+
+    lower: Numbers = eqx.field(static=True)
+    upper: Numbers = eqx.field(static=True)
+    fixed: tuple[tuple[int, float], ...] = eqx.field(static=True, default=())
+
+    def __check_init__(self):
+        require(len(self.lower) == len(self.upper) > 0 and all(math.isfinite(a) and math.isfinite(b) and a < b
+                for a, b in zip(self.lower, self.upper, strict=True)), "box", "finite ends lower < upper for each axis", (self.lower, self.upper))
+        for axis, value in self.fixed:
+            require(0 <= axis < len(self.lower), "fixed", f"an axis from 0 to {len(self.lower) - 1}", axis)
+            low, high = self.lower[axis], self.upper[axis]
+            require(low <= value <= high, "fixed", f"a value in [{low}, {high}], the box along axis {axis}", value)
+
+    @property
+    def ndim(self) -> int:
+        return len(self.lower)
+
+    def at(self, axis: int, value: float) -> "Region":
+        """The part with that axis held at that value."""
+        return Region(self.lower, self.upper, (*self.fixed, (axis, float(value))))
+
+    def within(self, axis: int, low: float, high: float) -> "Region":
+        """The part between two values of an axis."""
+        new = lambda ends, v: (*ends[:axis], float(v), *ends[axis + 1 :])  # noqa: E731
+        return Region(new(self.lower, low), new(self.upper, high), self.fixed)
+
+    def place(self, unit: Float[Array, "n d"]) -> Float[Array, "n d"]:
+        """Points of the unit cube into the region."""
+        low, high = (jnp.asarray(v, unit.dtype)[None] for v in (self.lower, self.upper))
+        points = low + (high - low) * unit
+        for axis, value in self.fixed:
+            points = points.at[:, axis].set(value)
+        return points
+
+    def draw(self, key: PRNGKeyArray, n: int, order: Order = "uniform") -> Float[Array, "n d"]:
+        """n points: independent and uniform, or "quasi": a Kronecker sequence (generalised golden ratio) under a random shift, which
+        fills the region evenly. Its discrepancy falls like 1/n (Roberts 2018)."""
+        dtype = jnp.result_type(float)
+        if order == "uniform":
+            return self.place(jax.random.uniform(key, (n, self.ndim), dtype))
+        free = [axis for axis in range(self.ndim) if axis not in dict(self.fixed)]
+        unit = jnp.zeros((n, self.ndim), dtype)
+        if free:
+            shift = jax.random.uniform(key, (1, len(free)), dtype)
+            unit = unit.at[:, jnp.asarray(free)].set((jnp.asarray(kronecker(n, len(free)), dtype) + shift) % 1.0)
+        return self.place(unit)
+
+
+def box(*ends: tuple[float, float]) -> Region:
+    """`box((0, 1), (-1, 1))`: one pair of ends for each axis."""
+    return Region(tuple(float(a) for a, _ in ends), tuple(float(b) for _, b in ends))
+
+
+def faces(region: Region, axes: tuple[int, ...]) -> tuple[Region, ...]:
+    """The two faces across each of `axes`."""
+    return tuple(region.at(axis, end) for axis in axes for end in (region.lower[axis], region.upper[axis]))
+
+
+def kronecker(n: int, dim: int) -> Float[np.ndarray, "n d"]:
+    """k a mod 1, k = 1 ... n, a_j = g^-j, g the root of g^(d + 1) = g + 1."""
+    g = 2.0
+    for _ in range(64):
+        g = (1 + g) ** (1 / (dim + 1))
+    return (np.arange(1, n + 1)[:, None] * g ** -np.arange(1.0, dim + 1)) % 1.0

@@ -1,0 +1,171 @@
+"""A boundary or initial value problem as what a coordinate network must satisfy: named residuals, each on its own points."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from pdesurr.checks import require
+from pdesurr.fields.jets import Index, Jet
+from pdesurr.fields.pointwise import PointwiseField, needed
+from pdesurr.fields.regions import Order, Region
+from pdesurr.models.coordinate import derivatives
+from pdesurr.types import Key
+
+Text = Callable[..., Any]
+
+
+class Drawn(eqx.Module):
+    """Points of one term, what was measured there (no columns if nothing was), and a weight for each."""
+
+    points: Float[Array, "n d"]
+    values: Float[Array, "n k"]
+    weights: Float[Array, " n"]
+
+
+class Equation(eqx.Module):
+    """`text(*fields, **unknowns)` vanishes on the `regions`: an equation, or a condition on a wall or at a time.
+
+    `text` is a function of fields, as a PDE's `residual` is, to a field or a tuple of them; `known(u, f, "x", "y")` puts a given function
+    into it. `points` are drawn from the regions together, in equal parts. `weight` is the term's in the loss.
+    """
+
+    text: Text = eqx.field(static=True)
+    regions: tuple[Region, ...] = eqx.field(static=True)
+    points: int = eqx.field(static=True, default=1000)
+    weight: float = eqx.field(static=True, default=1.0)
+
+    def __check_init__(self):
+        require(len(self.regions) > 0, "regions", "at least one region", self.regions)
+        require(self.points >= len(self.regions), "points", f"at least one for each of {len(self.regions)} regions", self.points)
+        check_weight(self.weight)
+
+    def draw(self, key: Key, order: Order = "uniform") -> Drawn:
+        """Fresh points."""
+        share = [self.points // len(self.regions) + (i < self.points % len(self.regions)) for i in range(len(self.regions))]
+        keys = jax.random.split(key, len(self.regions))
+        points = jnp.concatenate([r.draw(k, n, order) for r, k, n in zip(self.regions, keys, share, strict=True)])
+        return at_points(points)
+
+    def residual(self, fields: tuple[PointwiseField, ...], drawn: Drawn, unknowns: Mapping[str, Array]) -> Any:
+        del drawn
+        return self.text(*fields, **unknowns)
+
+
+class Observations(eqx.Module):
+    """Values `(n, k)` that were measured at points `(n, d)`: the first k channels must have them. All are used at every step."""
+
+    at: Float[Array, "n d"]
+    values: Float[Array, "n k"]
+    weight: float = eqx.field(static=True, default=1.0)
+
+    def __check_init__(self):
+        require(len(self.at) == len(self.values) > 0, "values", f"{len(self.at)} rows, as many as points", self.values.shape)
+        require(bool(jnp.all(jnp.isfinite(self.values)) & jnp.all(jnp.isfinite(self.at))), "values", "finite numbers", "NaN or infinity")
+        check_weight(self.weight)
+
+    @property
+    def points(self) -> int:
+        return len(self.at)
+
+    @property
+    def regions(self) -> tuple[Region, ...]:
+        return ()
+
+    def draw(self, key: Key, order: Order = "uniform") -> Drawn:
+        del key, order
+        return Drawn(self.at, self.values, jnp.ones(len(self.at), self.at.dtype))
+
+    def residual(self, fields: tuple[PointwiseField, ...], drawn: Drawn | None, unknowns: Mapping[str, Array]) -> Any:
+        del unknowns
+        return tuple(u - (drawn.values[:, i] if drawn is not None else 0.0) for i, u in enumerate(fields[: self.values.shape[1]]))
+
+
+Term = Equation | Observations
+
+
+class Problem(eqx.Module):
+    """What a coordinate network must satisfy: `terms` by name, on axes called `names` ("t", "x", ...), with `channels` unknown functions.
+
+    Its loss is sum_terms weight mean_points (residual^2), squared residuals of a term's several equations added: the strong form of Raissi,
+    Perdikaris and Karniadakis (J. Comput. Phys. 378, 2019). A model with numbers to be found as well (`WithUnknowns`) passes them to
+    the texts by name. Raises `UsageError` where a text does not fit the axes or the regions.
+    """
+
+    terms: dict[str, Term]
+    names: tuple[str, ...] = eqx.field(static=True)
+    channels: int = eqx.field(static=True, default=1)
+
+    def __check_init__(self):
+        require(len(self.terms) > 0, "terms", "at least one", self.terms)
+        for name, term in self.terms.items():
+            dims = {r.ndim for r in term.regions} | ({term.at.shape[1]} if isinstance(term, Observations) else set())
+            require(dims == {len(self.names)}, f"term {name!r}", f"points of {len(self.names)} coordinates, {self.names}", sorted(dims))
+
+    def indices(self, name: str, unknowns: Mapping[str, Any]) -> tuple[tuple[Index, ...], ...]:
+        """The derivatives that a term reads of each channel."""
+        term = self.terms[name]
+        text = lambda *fields: term.residual(fields, None, unknowns)  # noqa: E731  # pyright: ignore[reportArgumentType]
+        return needed(text, self.channels, self.names)
+
+    def draw(self, key: Key, order: Order = "uniform") -> dict[str, Drawn]:
+        """Points for every term."""
+        keys = jax.random.split(key, len(self.terms))
+        return {name: term.draw(k, order) for (name, term), k in zip(self.terms.items(), keys, strict=True)}
+
+    def term_residual(self, name: str, model: Any, drawn: Drawn) -> Float[Array, "n e"]:
+        """A term's residuals at points, `(n, equations)`, without weights."""
+        q = unknowns_of(model)
+        read = {index for channel in self.indices(name, q) for index in channel}
+        jet = derivatives(model, drawn.points, read)
+        require(jet.channels == self.channels, "model", f"one with {self.channels} outputs", jet.channels)
+        return self.evaluate(name, jet, drawn, q)
+
+    def evaluate(self, name: str, jet: Jet, drawn: Drawn, unknowns: Mapping[str, Any]) -> Float[Array, "n e"]:
+        """The text of a term on known derivatives."""
+        fields = tuple(PointwiseField(lambda i, c=c: jet.part(i)[:, c], drawn.points, self.names) for c in range(self.channels))
+        answers = self.terms[name].residual(fields, drawn, unknowns)
+        answers = answers if isinstance(answers, tuple) else (answers,)
+        return jnp.stack([jnp.broadcast_to(a.value, drawn.points.shape[:1]) for a in answers], axis=-1)
+
+    def residuals(self, model: Any, drawn: Mapping[str, Drawn]) -> dict[str, Float[Array, "n e"]]:
+        """Every term's residuals with the weights in: the loss is the sum of their squares."""
+        return {name: self.term_residual(name, model, d) * self.root(name, d) for name, d in drawn.items()}
+
+    def root(self, name: str, drawn: Drawn) -> Float[Array, "n 1"]:
+        """What a term's residuals are multiplied by: the root of weight / n at each point."""
+        return jnp.sqrt(self.terms[name].weight * drawn.weights / len(drawn.points))[:, None]
+
+    def loss(self, model: Any, drawn: Mapping[str, Drawn]) -> tuple[Array, dict[str, Array]]:
+        """The loss, and each term's share of it."""
+        parts = {name: jnp.sum(r**2) for name, r in self.residuals(model, drawn).items()}
+        return sum(parts.values(), jnp.zeros(())), parts  # pyright: ignore[reportReturnType]
+
+
+class WithUnknowns(eqx.Module):
+    """A coordinate network and numbers to be found with it, by name: the texts of a `Problem` get them as keyword arguments."""
+
+    model: Any
+    unknowns: dict[str, Array]
+
+    def jet(self, x: Jet) -> Jet:
+        return self.model.jet(x)
+
+    def __call__(self, a: Any, x: Any = None, *, key: Key | None = None) -> Array:
+        return self.model(a, x, key=key)
+
+
+def unknowns_of(model: Any) -> dict[str, Array]:
+    return getattr(model, "unknowns", {})
+
+
+def at_points(points: Float[Array, "n d"]) -> Drawn:
+    """Points of weight one, where nothing was measured."""
+    return Drawn(points, jnp.zeros((len(points), 0), points.dtype), jnp.ones(len(points), points.dtype))
+
+
+def check_weight(weight: float) -> None:
+    require(weight > 0, "weight", "a number > 0", weight)
