@@ -75,7 +75,7 @@ class Jet(eqx.Module):
         return Jet(tuple(_sum(c * self.part(i) * other.part(j) for i, j, c in leibniz(index)) for index in self.indices), self.indices)
 
     def map(self, derivatives: Callable[[Array, int], Sequence[Array]]) -> "Jet":
-        """A function of one number, applied at each point and channel; `derivatives(z, order)` are its values and derivatives 1 ... order."""
+        """A function of one number, applied at each point and channel; `derivatives(z, order)`: its values and derivatives 1 ... order."""
         f = derivatives(self.parts[0], max(map(sum, self.indices)))
         rows = [_sum(c * f[len(blocks)] * math.prod(self.part(b) for b in blocks[1:]) * self.part(blocks[0])
                      for blocks, c in partitions(index)) for index in self.indices[1:]]

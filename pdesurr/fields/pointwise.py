@@ -15,6 +15,7 @@ from pdesurr.fields._field import AbstractField
 from pdesurr.fields.jets import Index, leibniz
 
 FieldText = Callable[..., Any]  # of fields, to a field
+ANY = float("nan")  # stands for numbers while an equation is only asked what it reads: no operation on it raises
 
 
 class PointwiseField(AbstractField):
@@ -69,7 +70,7 @@ class PointwiseField(AbstractField):
         axes = [self.names.index(name) for name in names]
         points = self.points
         if points is None:
-            return self._like(lambda i: 1.0)
+            return self._like(lambda i: ANY)
 
         def at(index: Index) -> Array:
             if any(k and axis not in axes for axis, k in enumerate(index)):
@@ -87,7 +88,8 @@ def _partial(function: Callable, place: int) -> Callable:
     """The derivative of a function of arrays that acts point by point."""
 
     def derivative(*at: Array) -> Array:
-        return jax.jvp(lambda v: jnp.broadcast_to(function(*at[:place], v, *at[place + 1 :]), v.shape), (at[place],), (jnp.ones_like(at[place]),))[1]
+        along = lambda v: jnp.broadcast_to(function(*at[:place], v, *at[place + 1 :]), v.shape)  # noqa: E731
+        return jax.jvp(along, (at[place],), (jnp.ones_like(at[place]),))[1]
 
     return derivative
 
@@ -99,12 +101,12 @@ def needed(text: FieldText, channels: int, names: tuple[str, ...]) -> tuple[tupl
     def unknown(channel: int) -> PointwiseField:
         def at(index: Index) -> float:
             found[channel].add(index)
-            return 1.0
+            return ANY
 
         return PointwiseField(at, None, names)
 
     answers = text(*(unknown(c) for c in range(channels)))
     for answer in answers if isinstance(answers, tuple) else (answers,):
         if isinstance(answer, PointwiseField):
-            _ = answer.value
+            answer.at((0,) * len(names))
     return tuple(tuple(sorted(s)) for s in found)

@@ -26,8 +26,7 @@ class Region(eqx.Module):
     fixed: tuple[tuple[int, float], ...] = eqx.field(static=True, default=())
 
     def __check_init__(self):
-        require(len(self.lower) == len(self.upper) > 0 and all(math.isfinite(a) and math.isfinite(b) and a < b
-                for a, b in zip(self.lower, self.upper, strict=True)), "box", "finite ends lower < upper for each axis", (self.lower, self.upper))
+        check_box(self.lower, self.upper)
         for axis, value in self.fixed:
             require(0 <= axis < len(self.lower), "fixed", f"an axis from 0 to {len(self.lower) - 1}", axis)
             low, high = self.lower[axis], self.upper[axis]
@@ -37,11 +36,11 @@ class Region(eqx.Module):
     def ndim(self) -> int:
         return len(self.lower)
 
-    def at(self, axis: int, value: float) -> "Region":
+    def at(self, axis: int, value: float | int) -> "Region":
         """The part with that axis held at that value."""
         return Region(self.lower, self.upper, (*self.fixed, (axis, float(value))))
 
-    def within(self, axis: int, low: float, high: float) -> "Region":
+    def within(self, axis: int, low: float | int, high: float | int) -> "Region":
         """The part between two values of an axis."""
         new = lambda ends, v: (*ends[:axis], float(v), *ends[axis + 1 :])  # noqa: E731
         return Region(new(self.lower, low), new(self.upper, high), self.fixed)
@@ -68,7 +67,7 @@ class Region(eqx.Module):
         return self.place(unit)
 
 
-def box(*ends: tuple[float, float]) -> Region:
+def box(*ends: tuple[float | int, float | int]) -> Region:
     """`box((0, 1), (-1, 1))`: one pair of ends for each axis."""
     return Region(tuple(float(a) for a, _ in ends), tuple(float(b) for _, b in ends))
 
@@ -76,6 +75,12 @@ def box(*ends: tuple[float, float]) -> Region:
 def faces(region: Region, axes: tuple[int, ...]) -> tuple[Region, ...]:
     """The two faces across each of `axes`."""
     return tuple(region.at(axis, end) for axis in axes for end in (region.lower[axis], region.upper[axis]))
+
+
+def check_box(lower: Numbers, upper: Numbers) -> None:
+    """Raise `UsageError` unless they are the ends of a box."""
+    sound = len(lower) == len(upper) > 0 and all(math.isfinite(a) and math.isfinite(b) and a < b for a, b in zip(lower, upper, strict=True))
+    require(sound, "box", "finite ends lower < upper for each axis", (tuple(lower), tuple(upper)))
 
 
 def kronecker(n: int, dim: int) -> Float[np.ndarray, "n d"]:

@@ -11,15 +11,16 @@ from jaxtyping import Array, Float
 
 from pdesurr.checks import require
 from pdesurr.fields.jets import Index, Jet, closure
+from pdesurr.fields.regions import Numbers
 from pdesurr.nn.dense import Dense
-from pdesurr.nn.embedding import Embedding, Numbers
+from pdesurr.nn.embedding import Embedding
 from pdesurr.nn.points import Points, nodes, unflat
 from pdesurr.nn.smooth import SmoothName, smooth
 from pdesurr.types import Key, Samples
 
 
 class AbstractCoordinateModel(eqx.Module):
-    """u(x): one function, not a map of functions; the input `a` is not read. A subclass says how a jet of points becomes a jet of values."""
+    """u(x): one function, not a map of functions; the input `a` is not read. A subclass makes a jet of values of a jet of points."""
 
     @abc.abstractmethod
     def jet(self, x: Jet) -> Jet:
@@ -101,7 +102,7 @@ class CoordinateMLP(AbstractCoordinateModel):
 class ModifiedMLP(AbstractCoordinateModel):
     """A perceptron whose every layer mixes two encodings U and V of the point: h <- s U + (1 - s) V, s = act(h W + b).
 
-    Arguments as of `CoordinateMLP`. Source: Wang, Teng and Perdikaris, SIAM J. Sci. Comput. 43 (2021), equations 43-46.
+    Arguments as of `CoordinateMLP`. Source: Wang, Teng and Perdikaris, SIAM J. Sci. Comput. 43 (2021).
     """
 
     embedding: Embedding
@@ -119,7 +120,8 @@ class ModifiedMLP(AbstractCoordinateModel):
         plain = CoordinateMLP(lower, upper, out_channels, width, depth, activation=activation, harmonics=harmonics, frequencies=frequencies,
                               scale=scale, factorised=factorised, key=plain_key)
         self.embedding, self.layers, self.activations, self.head = plain.embedding, plain.layers, plain.activations, plain.head
-        self.encoders = tuple(Dense(plain.embedding.width, width, factorised, key=k) for k in (own, encoder_key))  # pyright: ignore[reportAttributeAccessIssue]
+        first, second = (Dense(plain.embedding.width, width, factorised, key=k) for k in (own, encoder_key))
+        self.encoders = (first, second)
         self.activation, self.factorised = activation, factorised
 
     @property
@@ -139,9 +141,9 @@ class ModifiedMLP(AbstractCoordinateModel):
 class PirateNet(AbstractCoordinateModel):
     """Residual blocks that start as the identity, so that the network starts as its `head` applied to the embedding.
 
-    A block: f = act(h W1), z = f U + (1 - f) V, g = act(z W2), z = g U + (1 - g) V, k = act(z W3), h <- alpha k + (1 - alpha) h, alpha = 0 at
-    first; U, V encode the embedding as in `ModifiedMLP`. The embedding must be as wide as the blocks: 2 `frequencies` = `width`.
-    Source: Wang, Li, Chen and Perdikaris, JMLR 25 (2024), equations 4.2-4.6. Good values: 3 blocks of 256, frequencies of scale 2.
+    A block: f = act(h W1), z = f U + (1 - f) V, g = act(z W2), z = g U + (1 - g) V, k = act(z W3), h <- alpha k + (1 - alpha) h, alpha = 0
+    at first; U, V encode the embedding as in `ModifiedMLP`. The embedding must be as wide as the blocks: 2 `frequencies` = `width`.
+    Source: Wang, Li, Chen and Perdikaris, JMLR 25 (2024). Good values: 3 blocks of 256, frequencies of scale 2.
     """
 
     embedding: Embedding

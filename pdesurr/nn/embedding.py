@@ -9,10 +9,9 @@ from jaxtyping import Array, Float
 
 from pdesurr.checks import require
 from pdesurr.fields.jets import Jet, concatenate
+from pdesurr.fields.regions import Numbers, check_box
 from pdesurr.nn.smooth import sin
 from pdesurr.types import Key
-
-Numbers = tuple[float, ...]
 
 
 class Embedding(eqx.Module):
@@ -27,8 +26,8 @@ class Embedding(eqx.Module):
     frequencies: int = eqx.field(static=True)
     scale: float = eqx.field(static=True)
 
-    def __init__(self, lower: Numbers, upper: Numbers, harmonics: tuple[int, ...] | None = None, frequencies: int = 0, scale: float = 1.0, *,
-                 key: Key):
+    def __init__(self, lower: Numbers, upper: Numbers, harmonics: tuple[int, ...] | None = None, frequencies: int = 0,
+                 scale: float = 1.0, *, key: Key):
         check_box(lower, upper)
         harmonics = (0,) * len(lower) if harmonics is None else tuple(harmonics)
         require(len(harmonics) == len(lower) and min(harmonics) >= 0, "harmonics", f"{len(lower)} whole numbers >= 0", harmonics)
@@ -69,9 +68,3 @@ def to_unit(x: Jet, lower: Numbers, upper: Numbers) -> Jet:
     dtype = x.dtype
     half = (jnp.asarray(upper, dtype) - jnp.asarray(lower, dtype)) / 2
     return x.shift(-(jnp.asarray(lower, dtype) + half)[None]).scale((1 / half)[None])
-
-
-def check_box(lower: Numbers, upper: Numbers) -> None:
-    """Raise `UsageError` unless they are the ends of a box."""
-    require(len(lower) == len(upper) > 0 and all(math.isfinite(a) and math.isfinite(b) and a < b for a, b in zip(lower, upper, strict=True)),
-            "box", "finite ends lower < upper for each axis", (tuple(lower), tuple(upper)))

@@ -115,13 +115,14 @@ class FourierSeries(eqx.Module):
     def __call__(self, z: Float[Array, "..."], order: int) -> Derivatives:
         waves = [sin(k * z, order + 1) for k in (1, 2, 3)]
         a, b = self.a.astype(z.dtype), self.b.astype(z.dtype)
-        return [sum(float((i + 1) ** m) * (a[i] * w[m] + b[i] * w[m + 1]) for i, w in enumerate(waves)) for m in range(order + 1)]
+        part = lambda i, m: float((i + 1) ** m) * (a[i] * waves[i][m] + b[i] * waves[i][m + 1])  # noqa: E731
+        return [part(0, m) + part(1, m) + part(2, m) for m in range(order + 1)]
 
 
 TRAINED = {"rational": Rational, "hermite": HermiteSeries, "fourier": FourierSeries}
 
 
-def smooth(name: SmoothName) -> eqx.Module:
+def smooth(name: SmoothName) -> Plain | Rational | HermiteSeries | FourierSeries:
     """An activation by name; those with weights are new ones each time. Raises `UsageError` for an unknown name."""
     require(name in (*PLAIN, *TRAINED), "activation", f"one of {', '.join((*PLAIN, *TRAINED))}", name)
     return TRAINED[name]() if name in TRAINED else Plain(name)

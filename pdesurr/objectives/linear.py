@@ -40,14 +40,14 @@ def _slopes(at: Any, parts: tuple[Float[Array, "n c"], ...], read: list, indices
     for index in read:
         row, columns = indices.index(index), []
         for c in range(parts[0].shape[-1]):
-            direction = tuple(jnp.zeros_like(p).at[:, c].set(1) if k == row else jnp.zeros_like(p) for k, p in enumerate(parts))
+            direction = tuple(jnp.zeros_like(p).at[:, c].set(float(k == row)) for k, p in enumerate(parts))
             columns.append(jax.jvp(at, (parts,), (direction,))[1])
         found[index] = jnp.stack(columns, axis=-1)
     return found
 
 
 def weights_system(model: Any, problem: Problem, drawn: Mapping[str, Drawn]) -> System:
-    """(J, r): the weighted residuals of any coordinate network and their derivative in all its numbers, flattened as `ravel_pytree` does."""
+    """(J, r): the weighted residuals of any coordinate network and their derivative in all its numbers, in `ravel_pytree`'s order."""
     params, static = eqx.partition(model, eqx.is_inexact_array)
     flat, back = ravel_pytree(params)
     rows, residuals = [], []
@@ -55,7 +55,8 @@ def weights_system(model: Any, problem: Problem, drawn: Mapping[str, Drawn]) -> 
 
         def one(p: Array, point: Drawn, name=name, d=d) -> Array:
             single = Drawn(point.points[None], point.values[None], point.weights[None])
-            return problem.term_residual(name, eqx.combine(back(p), static), single)[0] * (problem.root(name, single)[0] / len(d.points) ** 0.5)
+            root = problem.root(name, single)[0] / len(d.points) ** 0.5
+            return problem.term_residual(name, eqx.combine(back(p), static), single)[0] * root
 
         pulled = jax.vmap(jax.jacrev(one), in_axes=(None, 0))(flat, d)
         rows.append(pulled.reshape(-1, flat.size))

@@ -50,7 +50,7 @@ class Equation(eqx.Module):
         points = jnp.concatenate([r.draw(k, n, order) for r, k, n in zip(self.regions, keys, share, strict=True)])
         return at_points(points)
 
-    def residual(self, fields: tuple[PointwiseField, ...], drawn: Drawn, unknowns: Mapping[str, Array]) -> Any:
+    def residual(self, fields: tuple[PointwiseField, ...], drawn: Drawn | None, unknowns: Mapping[str, Any]) -> Any:
         del drawn
         return self.text(*fields, **unknowns)
 
@@ -79,7 +79,7 @@ class Observations(eqx.Module):
         del key, order
         return Drawn(self.at, self.values, jnp.ones(len(self.at), self.at.dtype))
 
-    def residual(self, fields: tuple[PointwiseField, ...], drawn: Drawn | None, unknowns: Mapping[str, Array]) -> Any:
+    def residual(self, fields: tuple[PointwiseField, ...], drawn: Drawn | None, unknowns: Mapping[str, Any]) -> Any:
         del unknowns
         return tuple(u - (drawn.values[:, i] if drawn is not None else 0.0) for i, u in enumerate(fields[: self.values.shape[1]]))
 
@@ -108,7 +108,7 @@ class Problem(eqx.Module):
     def indices(self, name: str, unknowns: Mapping[str, Any]) -> tuple[tuple[Index, ...], ...]:
         """The derivatives that a term reads of each channel."""
         term = self.terms[name]
-        text = lambda *fields: term.residual(fields, None, unknowns)  # noqa: E731  # pyright: ignore[reportArgumentType]
+        text = lambda *fields: term.residual(fields, None, unknowns)  # noqa: E731
         return needed(text, self.channels, self.names)
 
     def draw(self, key: Key, order: Order = "uniform") -> dict[str, Drawn]:

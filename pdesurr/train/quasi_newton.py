@@ -14,7 +14,7 @@ Update = Literal["ssbroyden", "ssbfgs", "bfgs"]
 
 
 class QuasiNewtonState(NamedTuple):
-    """`inverse_hessian` is the method's own idea of it; `fresh`: none of its updates was made yet; `stuck` counts steps that lowered nothing."""
+    """`inverse_hessian` is the method's own idea of it; `fresh`: not updated yet; `stuck` counts steps that lowered nothing."""
 
     inverse_hessian: Float[Array, "n n"]
     value: Float[Array, ""]
@@ -36,7 +36,7 @@ def restart(function: Callable[[Array], Array], x: Float[Array, " n"], state: Qu
 
 
 def quasi_newton(function: Callable[[Array], Array], x: Float[Array, " n"], state: QuasiNewtonState, steps: int,
-                 update: Update = "ssbroyden", search_steps: int = 25) -> tuple[Float[Array, " n"], QuasiNewtonState, Float[Array, " steps"]]:
+                 update: Update = "ssbroyden", search_steps: int = 25) -> tuple[Float[Array, " n"], QuasiNewtonState, Float[Array, " s"]]:
     """`steps` steps of the Broyden class that minimise `function`, each with a strong Wolfe line search (Optax's). Compile me.
 
     Returns x, the state, and the value after each step. Memory: n^2. A step along which the value cannot fall is not taken, and the
@@ -53,8 +53,8 @@ def quasi_newton(function: Callable[[Array], Array], x: Float[Array, " n"], stat
         direction = jnp.where(good, downhill, -s.gradient)
         with jax.numpy_dtype_promotion("standard"):
             move, found = search.update(direction, search.init(x), x, value=s.value, grad=s.gradient, value_fn=function)
-            move = move.astype(x.dtype)
-        value, gradient = found.value, found.grad
+            move = jnp.asarray(move, x.dtype)
+        value, gradient = found.value, found.grad  # pyright: ignore[reportAttributeAccessIssue]
         fell = jnp.isfinite(value) & jnp.all(jnp.isfinite(gradient)) & (value < s.value)
         changed = gradient - s.gradient
         curved = fell & (jnp.dot(changed, move) > 0)

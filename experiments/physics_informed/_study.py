@@ -1,0 +1,98 @@
+"""One row of the physics-informed table: a problem, a network, stages of training, some seeds, errors against an exact or certified answer.
+
+    python experiments/physics_informed/helmholtz_fourier.py [--preset smoke|cpu] [--seeds 0 1 2] [--json] [--check]
+
+All in float64. The error is that of the final network, never the best seen on test points.
+"""
+
+import argparse
+import dataclasses
+import json
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array
+
+from pdesurr.allocator import tune_allocator
+from pdesurr.fields.regions import Region
+from pdesurr.objectives.physics import Problem
+from pdesurr.train.physics import AbstractStage, fit_problem
+from pdesurr.types import parameter_count
+from pdesurr.workflow import environment
+
+TESTED = 40_000  # points at which the error is measured, uniform in the region
+
+
+@dataclasses.dataclass(frozen=True)
+class Preset:
+    """How a row is trained: the problem's number of points, the arguments `size` of its network, stages, seeds."""
+
+    points: int
+    size: dict[str, Any]
+    stages: tuple[AbstractStage, ...]
+    seeds: tuple[int, ...] = (0, 1, 2)
+
+
+@dataclasses.dataclass(frozen=True)
+class Row:
+    """`problem(points)` and `network(key, **size)`; `exact(*coordinates)` on `region` is what the error is measured against.
+
+    `published`: the lowest published error; `must` and `aim`: what the row is for. `source`: whose number `published` is."""
+
+    name: str
+    problem: Callable[[int], Problem]
+    network: Callable[..., Any]
+    region: Region
+    exact: Callable[..., Array]
+    presets: dict[str, Preset]
+    published: float
+    must: float
+    aim: float | None = None
+    source: str = ""
+
+
+def main(row: Row) -> None:
+    """The command line of a script."""
+    parser = argparse.ArgumentParser(description=f"{row.name}: one row of the table")
+    parser.add_argument("--preset", choices=list(row.presets), default="cpu")
+    parser.add_argument("--seeds", type=int, nargs="+", default=None)
+    parser.add_argument("--json", action="store_true", help="print one JSON object as the last line")
+    parser.add_argument("--check", action="store_true", help="exit 1 if the mean error is above what the row must reach")
+    options = parser.parse_args()
+    tune_allocator()
+    with jax.enable_x64(True):
+        preset = row.presets[options.preset]
+        result = run(row, options.preset, tuple(options.seeds or preset.seeds))
+    print(json.dumps(result) if options.json else f"{row.name}: {result['error']['mean']:.2e} (published {row.published:.2e})")
+    if options.check and result["error"]["mean"] > row.must:
+        raise SystemExit(f"the error is above {row.must:.1e}")
+
+
+def run(row: Row, preset_name: str, seeds: tuple[int, ...]) -> dict[str, Any]:
+    """All seeds of one preset."""
+    preset = row.presets[preset_name]
+    problem, points = row.problem(preset.points), row.region.draw(jax.random.key(10**6), TESTED)
+    truth = row.exact(*points.T)
+    errors, seconds, losses, numbers = [], [], [], 0
+    for seed in seeds:
+        began = time.perf_counter()
+        found = fit_problem(row.network(jax.random.key(seed), **preset.size), problem, preset.stages, key=jax.random.key(seed))
+        u = jax.jit(lambda x, model=found.model: model(None, x))(points)[:, 0]
+        seconds.append(time.perf_counter() - began)
+        errors.append(float(jnp.linalg.norm(u - truth) / jnp.linalg.norm(truth)))
+        losses.append(found.loss)
+        numbers = parameter_count(found.model)
+        print(f"{row.name}, seed {seed}: relative L2 {errors[-1]:.2e}, {seconds[-1]:.0f} s", flush=True)
+    spread = {"mean": float(np.mean(errors)), "std": float(np.std(errors, ddof=1)) if len(errors) > 1 else None, "each": errors}
+    return {"table": "physics_informed", "row": row.name, "preset": preset_name, "seeds": list(seeds), "error": spread,
+            "seconds": seconds, "loss": losses, "parameters": numbers, "stages": [repr(s) for s in preset.stages],
+            "size": {k: repr(v) for k, v in preset.size.items()}, "points": preset.points,
+            "environment": environment() | {"precision": "float64"}}

@@ -1,0 +1,52 @@
+"""Published and obtained errors side by side, from the recorded results, nothing typed.
+
+    python experiments/physics_informed/table.py [--json]
+"""
+
+import argparse
+import importlib
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+HERE = Path(__file__).resolve().parent
+sys.path[:0] = [str(HERE), str(HERE.parents[1])]
+
+RESULTS = HERE.parent / "results" / "physics_informed"
+COLUMNS = ("row", "published", "best_known", "obtained", "std", "seeds", "preset", "status", "solver_equal_error_s", "surrogate_s",
+           "command")
+
+
+def scripts() -> list[str]:
+    """The rows' scripts, by name."""
+    return sorted(p.stem for p in HERE.glob("*_*.py") if not p.stem.startswith("_"))
+
+
+def rows() -> list[dict[str, Any]]:
+    """`surrogate_s` is None and so is the solver's time: these rows solve one problem, they do not answer queries."""
+    lines = []
+    for name in scripts():
+        row, file = importlib.import_module(name).ROW, RESULTS / f"{name}_cpu.json"
+        result = json.loads(file.read_text()) if file.is_file() else None
+        error = result["error"] if result else {"mean": None, "std": None, "each": []}
+        status = "not run" if result is None else "met" if error["mean"] <= row.must else "short"
+        lines.append(dict.fromkeys(COLUMNS) | {
+            "row": row.name, "published": row.published, "best_known": row.aim, "obtained": error["mean"], "std": error["std"],
+            "seeds": len(error["each"]), "preset": result["preset"] if result else None, "status": status,
+            "command": result["command"] if result else f"python experiments/physics_informed/{name}.py --json"})
+    return lines
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--json", action="store_true")
+    if parser.parse_args().json:
+        print(json.dumps({"table": "physics_informed", "rows": rows()}))
+        return
+    for line in rows():
+        print("  ".join("-" if line[c] is None else f"{line[c]:.2e}" if isinstance(line[c], float) else str(line[c]) for c in COLUMNS[:8]))
+
+
+if __name__ == "__main__":
+    main()
