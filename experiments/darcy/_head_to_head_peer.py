@@ -6,6 +6,8 @@ DATA holds `x_train_16, y_train_16, x_test_16, ...`. Prints one JSON object as i
 loss, batch and normalisers; no worker process for data that fit in memory, and the faster of one thread and two.
 """
 
+# pyright: reportMissingImports=false
+
 import contextlib
 import io
 import json

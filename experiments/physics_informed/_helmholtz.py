@@ -12,8 +12,8 @@ ENDS = (SQUARE.lower, SQUARE.upper)
 def problem(points: int, a1: int, a2: int, weight: float = 1e6) -> Problem:
     """`weight`: of the walls; f is some hundred times u, and u on the walls should be as exact as f inside."""
     text = lambda u: PDE.residual(u, known(u, lambda x, y: PDE.source(x, y, a1, a2), "x", "y"))  # noqa: E731
-    return Problem({"equation": Equation(text, (SQUARE,), points), "walls": Equation(lambda u: u, faces(SQUARE, (0, 1)), points // 10, weight)},
-                   ("x", "y"))
+    walls = Equation(lambda u: u, faces(SQUARE, (0, 1)), points // 10, weight)
+    return Problem({"equation": Equation(text, (SQUARE,), points), "walls": walls}, ("x", "y"))
 
 
 def exact(a1: int, a2: int):
