@@ -88,7 +88,7 @@ def side(data: Dataset) -> float:
 
 
 def low_rank(data: Dataset, given: Settings) -> Settings:
-    return {**points(data), "width": 32, "rank": 4 if data.grid.ndim == 1 else 1}
+    return {**points(data), "width": 16, "rank": 4, "kernel": (32, 64)}
 
 
 def graph(data: Dataset, given: Settings) -> Settings:
