@@ -7,7 +7,7 @@ from _darcy import Preset, TrainConfig, data, main, named, relative_h1, row, sma
 
 ROW = row("F-FNO", named("FFNO"), {
     "smoke": smoke(modes=4, width=4, depth=2, head_width=8),
-    "cpu": Preset(small(), TrainConfig(epochs=100, batch_size=20, learning_rate=2.5e-3), (0,), {"modes": 16, "width": 24, "depth": 4}),
+    "cpu": Preset(small(), TrainConfig(epochs=80, batch_size=20, learning_rate=2.5e-3), (0,), {"modes": 16, "width": 24, "depth": 4}),
     "paper": Preset(data(), TrainConfig(epochs=500, batch_size=20, learning_rate=2.5e-3), (0, 1, 2),
                     {"modes": 16, "width": 64, "depth": 24}),
 }, objective=relative_h1, allowed={"cpu": 0.1}, reduced=("cpu",))

@@ -7,7 +7,7 @@ from _darcy import Preset, TrainConfig, data, main, named, row, small, smoke
 
 ROW = row("LNO", named("LNO"), {
     "smoke": smoke(width=4, rank=1, depth=2, kernel=(8,), head_width=8),
-    "cpu": Preset(small(), TrainConfig(epochs=60, batch_size=20, learning_rate=2e-3), (0,),
+    "cpu": Preset(small(), TrainConfig(epochs=45, batch_size=20, learning_rate=2e-3), (0,),
                   {"width": 8, "rank": 2, "depth": 4, "kernel": (32, 32)}),
     "paper": Preset(data(), TrainConfig(epochs=500, batch_size=10, learning_rate=2.5e-4), (0, 1, 2),
                     {"width": 32, "rank": 1, "depth": 4, "kernel": (64, 128, 256)}),

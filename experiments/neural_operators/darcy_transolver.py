@@ -7,8 +7,8 @@ from _darcy import Preset, TrainConfig, data, main, named, relative_h1, row, sma
 
 ROW = row("Transolver", named("Transolver"), {
     "smoke": smoke(width=8, depth=1, heads=2, slices=4),
-    "cpu": Preset(small(), TrainConfig(epochs=50, batch_size=10, learning_rate=1e-3), (0,),
-                  {"width": 48, "depth": 4, "heads": 4, "slices": 32}),
+    "cpu": Preset(small(), TrainConfig(epochs=40, batch_size=10, learning_rate=1e-3), (0,),
+                  {"width": 32, "depth": 3, "heads": 4, "slices": 32}),
     "paper": Preset(data(), TrainConfig(epochs=500, batch_size=4, learning_rate=1e-3, weight_decay=1e-5), (0, 1, 2),
                     {"width": 128, "depth": 8, "heads": 8, "slices": 64}),
 }, objective=relative_h1, allowed={"cpu": 0.15}, reduced=("cpu",))
