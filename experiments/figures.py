@@ -108,7 +108,6 @@ def mixtures() -> None:
             panel.loglog(*zip(*points, strict=True), "o-", markersize=4, label=f"{experts} expert{'s' * (experts > 1)}")
         panel.set_xlabel(name)
         panel.grid(which="both", linewidth=0.3)
-    plain(axes[0].yaxis)
     axes[0].set_ylabel("relative L2")
     axes[0].legend(fontsize=7)
     save(figure, "mono_curves")
@@ -118,14 +117,6 @@ def ticked(panel: Any, ticks: list[float]) -> None:
     """A logarithmic axis that names these places and no other."""
     panel.set_xticks(ticks, [f"{x:g}" for x in ticks])
     panel.set_xticks([], minor=True)
-
-
-def plain(axis: Any) -> None:
-    """Numbers on a logarithmic axis that spans less than a decade."""
-    from matplotlib.ticker import FormatStrFormatter
-
-    axis.set_major_formatter(FormatStrFormatter("%g"))
-    axis.set_minor_formatter(FormatStrFormatter("%g"))
 
 
 def save(figure: Any, name: str) -> None:

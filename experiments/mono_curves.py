@@ -2,9 +2,9 @@
 
     python experiments/mono_curves.py [--quick] [--json]
 
-The claim of arXiv 2404.09101, made for theory and with no numbers: at a fixed error, each expert of a mixture may be smaller than one operator,
-at the price of more of them. One FNO, and mixtures of 2, 4 and 8 FNOs by a tree of as many levels, each in several widths, trained on the
-same samples for the same epochs; weights (and the learning rate, of several) are chosen on validation samples, errors are of the test samples.
+The claim of arXiv 2404.09101, made for theory and with no numbers: at a fixed error, each expert of a mixture may be smaller than one
+operator, at the price of more of them. One FNO, and mixtures of 2, 4 and 8 FNOs by a binary tree, each in several widths,
+trained on the same samples for the same epochs; weights (and the learning rate, of several) are chosen on validation samples.
 """
 
 import argparse
@@ -79,7 +79,8 @@ def run(size: Size, out: Path) -> dict[str, Any]:
         for width in size.widths:
             rows.append(point((train, validation, test), levels, width, size))
             say(shown(rows[-1]))
-    return {"rows": rows, "epochs": size.epochs, "samples": len(train), "seconds": time.perf_counter() - began, "environment": environment()}
+    return {"rows": rows, "epochs": size.epochs, "samples": len(train), "seconds": time.perf_counter() - began,
+            "environment": environment()}
 
 
 def shown(row: dict[str, Any]) -> str:
