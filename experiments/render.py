@@ -6,22 +6,15 @@ A block is `<!-- begin NAME -->` ... `<!-- end NAME -->`, NAME one of the functi
 where a file is out of date.
 """
 
-import json
-import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+
+from figures import TABLES, draw, load  # pyright: ignore[reportMissingImports]
 
 HERE = Path(__file__).resolve().parent
 PAGES = (HERE.parent / "README.md", HERE / "README.md")
 NONE = "not run"
-
-
-def load(name: str) -> dict[str, Any] | None:
-    """One result file, or None where it has not been made."""
-    path = HERE / "results" / f"{name}.json"
-    return json.loads(path.read_text()) if path.is_file() else None
 
 
 def number(value: float | None, digits: int = 3) -> str:
@@ -114,6 +107,31 @@ def head_to_head() -> str:
     return table(("mean of three seeds", "weights", "relative L2 at 16", "at 32, not retrained", "training"), rows)
 
 
+def resolution() -> str:
+    """A figure for each table of which something was run."""
+    return "\n".join(f"![{name}: error against resolution](results/resolution_{table}.svg)" for table, name in TABLES.items()
+                     if (HERE / "results" / f"resolution_{table}.svg").is_file())
+
+
+def scattered() -> str:
+    """One graph operator asked on clouds and on the grid."""
+    r = load("scattered")
+    if r is None:
+        return NONE
+    rows = [(where, number(error)) for where, error in r["errors"].items()]
+    return table(("input and answer on", "relative L2"), rows) + f"\n\n{r['samples']} samples, {r['epochs']} epochs, {r['seconds']:.0f} s."
+
+
+def mono_curves() -> str:
+    """Weights used and stored, beside the error."""
+    r = load("mono_curves")
+    if r is None:
+        return NONE
+    rows = [(f"{x['experts']}", f"{x['width']}", f"{x['active']}", f"{x['stored']}", number(x["error"])) for x in r["rows"]]
+    return table(("experts", "width", "weights used", "weights stored", "relative L2"), rows) + (
+        "\n\n![Error against the weights used and stored](results/mono_curves.svg)")
+
+
 def neural_operators() -> str:
     """The table of models beside what is published and the solver."""
     sys.path.insert(0, str(HERE / "neural_operators"))
@@ -134,42 +152,9 @@ BENCHMARKS = ("burgers_generation", "solvers", "fno_step", "ensemble", "spectral
 BLOCKS: dict[str, Callable[[], str]] = {
     "runs": runs,
     "darcy_import": darcy_import, "head_to_head": head_to_head,
-    "neural_operators": neural_operators,
+    "neural_operators": neural_operators, "resolution": resolution, "scattered": scattered, "mono_curves": mono_curves,
     **{name: (lambda name=name: benchmark(name)) for name in BENCHMARKS},
 }
-
-
-def growth() -> None:
-    """results/solvers_growth.svg: seconds of a solve against nodes, batch and horizon, from the rows called "growth"."""
-    r = load("solvers")
-    if r is None:
-        return
-    import matplotlib
-
-    matplotlib.use("svg")
-    matplotlib.rcParams.update({"svg.hashsalt": "pdesurr", "font.size": 9})
-    import matplotlib.pyplot as plt
-
-    pattern = re.compile(r"growth: (Navier-Stokes|Darcy) (\d+) x \d+(?:, batch (\d+), T = (\d+))?")
-    found = [(m.groups(), x["ours_s"]) for x in r["rows"] if (m := pattern.match(x["work"]))]
-    flow = [(int(n), int(batch), float(t), s) for (kind, n, batch, t), s in found if kind == "Navier-Stokes"]
-    darcy = [(int(n), s) for (kind, n, _, _), s in found if kind == "Darcy"]
-    figure, axes = plt.subplots(1, 3, figsize=(9, 2.8), layout="constrained")
-    series = (
-        (axes[0], "nodes an axis", [("Navier-Stokes, T = 1", [(n, s) for n, b, t, s in flow if b == 1 and t == 1]), ("Darcy", darcy)]),
-        (axes[1], "batch (64 x 64, T = 1)", [("Navier-Stokes", [(b, s) for n, b, t, s in flow if n == 64 and t == 1])]),
-        (axes[2], "horizon (64 x 64)", [("Navier-Stokes", [(t, s) for n, b, t, s in flow if n == 64 and b == 1])]),
-    )
-    for panel, name, lines in series:
-        for label, points in lines:
-            panel.loglog(*zip(*sorted(points), strict=True), "o-", label=label)
-        ticks = sorted({x for _, points in lines for x, _ in points if x not in (85, 141, 211)})
-        panel.set_xticks(ticks, [f"{x:g}" for x in ticks])
-        panel.set_xticks([], minor=True)
-        panel.set_xlabel(name)
-    axes[0].set_ylabel("seconds")
-    axes[0].legend(loc="lower right", fontsize=7)
-    figure.savefig(HERE / "results" / "solvers_growth.svg", metadata={"Date": None})
 
 
 def render(text: str) -> str:
@@ -185,7 +170,7 @@ def render(text: str) -> str:
 def main() -> int:
     stale = []
     if "--check" not in sys.argv:
-        growth()
+        draw()
     for page in PAGES:
         old = page.read_text()
         new = render(old)

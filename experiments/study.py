@@ -27,7 +27,7 @@ from pdesurr.allocator import tune_allocator
 from pdesurr.checks import require
 from pdesurr.data import Dataset, generate, open_dataset, read_info
 from pdesurr.data.augment import AugmentedSource, Symmetry
-from pdesurr.data.scaling import ChannelScaler, Scaled
+from pdesurr.data.scaling import ChannelScaler, Scaled, encoded
 from pdesurr.data.sources import AbstractSource, ArraySource
 from pdesurr.data.windows import WindowSource
 from pdesurr.models import RollOut
@@ -154,9 +154,7 @@ def one_seed(row: Row, preset: Preset, seed: int, files: dict[str, tuple[Path, f
     data = preset.data
     train, validation = (open_dataset(files[name][0], stride=data.stride) for name in ("train", "validation"))
     scaler = row.scalers(train)
-    shown = dataclasses.replace(train, inputs=np.asarray(scaler[0].encode(jnp.asarray(train.inputs))),
-                                outputs=np.asarray(scaler[1].encode(jnp.asarray(train.outputs))))
-    network = row.network(shown, jax.random.key(seed), **preset.size)
+    network = row.network(encoded(train, scaler), jax.random.key(seed), **preset.size)
     training = dataclasses.replace(preset.training, seed=seed)
     say(f"{row.table} {row.name}, seed {seed}: {parameter_count(network)} parameters, {len(train)} samples at {train.grid.shape}, "
         f"{training.epochs} epochs")

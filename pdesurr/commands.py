@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import tyro
 
 from pdesurr.checks import require
-from pdesurr.commands_data import Export, Generate, Import, Inspect
+from pdesurr.commands_data import Export, Generate, Import, Inspect, pairs
 
 
 @dataclasses.dataclass(frozen=True)
@@ -46,7 +47,7 @@ class Run:
 
 @dataclasses.dataclass(frozen=True)
 class Train:
-    """Train an FNO on a data file; leaves a run folder with the bundle. The same call resumes a stopped one.
+    """Train a model on a data file; leaves a run folder with the bundle. The same call resumes a stopped one.
 
     Example: pdesurr train train.h5 --out runs/mine --stride 8 --epochs 100
     """
@@ -59,12 +60,16 @@ class Train:
     """Data file to choose the weights on (default: the last tenth of the training file)."""
     stride: int = 1
     """Train on every stride-th node."""
-    modes: int = 16
-    """Wavenumbers kept per axis."""
-    width: int = 64
-    """Channels."""
-    depth: int = 4
-    """Fourier layers."""
+    model: str = "FNO"
+    """FNO, FFNO, MoNO, GNO, MultipoleGraphOperator, OrthogonalMultipole, LNO, MgNO, UNet, Transolver, DeepONet or PODDeepONet."""
+    set: Annotated[list[str], tyro.conf.arg(metavar="NAME=VALUE")] = dataclasses.field(default_factory=list)
+    """Arguments of the model's constructor, each a JSON value or a word: rank=2 kernel=[32,64] activation=relu."""
+    modes: int | None = None
+    """Wavenumbers kept per axis (FNO: 16); short for --set modes=."""
+    width: int | None = None
+    """Channels (FNO: 64); short for --set width=."""
+    depth: int | None = None
+    """Layers (FNO: 4); short for --set depth=."""
     objective: Literal["relative_l2", "relative_h1"] = "relative_l2"
     """What is minimised; the weights are chosen by relative L2."""
     epochs: int = 100
@@ -104,7 +109,7 @@ class Train:
         if self.stream:
             source = PDESource(workflow.pde_of(data.info), data.grid, len(data), seed=(data.info.seed or 0) + 1)
         config = dataclasses.replace(config, batch_size=workflow.batch_size(len(data)) if self.batch_size is None else self.batch_size)
-        model = workflow.ModelConfig(self.modes, self.width, self.depth)
+        model = workflow.scaled_model(self.model, data, self.seed, {**self.arguments, **_values(self.set)})
         result = workflow.train_model(data, validation, model, config, self.out, say, self.objective, source)
         bundle = save_surrogate(assess.make_surrogate(result, data, config, self.data), self.out / "bundle", overwrite=True)
         if result.resumed_at:
@@ -112,6 +117,23 @@ class Train:
             say(f"the training in {self.out} {done}")
         say(f"best validation error {float(result.best_metric):.3e}; bundle: {bundle}", result=True)
         return {"bundle": str(bundle), "best_validation": float(result.best_metric), "epochs": len(result.history)}
+
+    @property
+    def arguments(self) -> dict[str, int]:
+        """Those of the model that have an option of their own, where given."""
+        named = {"modes": self.modes, "width": self.width, "depth": self.depth}
+        return {name: value for name, value in named.items() if value is not None}
+
+
+def _values(settings: list[str]) -> dict[str, Any]:
+    """NAME=VALUE pairs, each value JSON, or else the word itself."""
+    def value(text: str) -> Any:
+        try:
+            return json.loads(text)
+        except ValueError:
+            return text
+
+    return {name: value(text) for name, text in pairs(settings, "NAME=VALUE, such as width=32")}
 
 
 @dataclasses.dataclass(frozen=True)

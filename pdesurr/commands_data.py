@@ -72,14 +72,20 @@ class Generate:
 
 def _numbers(changes: list[str]) -> dict[str, float]:
     """NAME=NUMBER pairs."""
-    numbers = {}
-    for change in changes:
-        name, _, value = change.partition("=")
+    form, numbers = "NAME=NUMBER, such as nu=0.01", {}
+    for name, value in pairs(changes, form):
         try:
             numbers[name] = float(value)
         except ValueError:
-            raise expected("--set", "NAME=NUMBER, such as nu=0.01", change) from None
+            raise expected("--set", form, f"{name}={value}") from None
     return numbers
+
+
+def pairs(settings: list[str], form: str) -> list[tuple[str, str]]:
+    """What --set was given, split. Raises `UsageError` for what is not of that form."""
+    for text in settings:
+        require("=" in text[1:], "--set", form, text)
+    return [(name, value) for name, _, value in (text.partition("=") for text in settings)]
 
 
 @dataclasses.dataclass(frozen=True)

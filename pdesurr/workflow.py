@@ -15,15 +15,14 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from pdesurr import __version__, objectives
+from pdesurr import __version__, builders, objectives
 from pdesurr._files import check_manifest, read_json, write_json, write_text
 from pdesurr.checks import CheckpointError, DatasetError, require
 from pdesurr.data import Dataset, DatasetInfo, generate, open_dataset, read_info
 from pdesurr.data.augment import AugmentedSource, reflection
-from pdesurr.data.scaling import ChannelScaler, Scaled, fit_scaler
+from pdesurr.data.scaling import ChannelScaler, Scaled, encoded, fit_scaler
 from pdesurr.data.schema import IMPORTED
 from pdesurr.data.sources import AbstractSource, ArraySource
-from pdesurr.models import FNO
 from pdesurr.pdes import AbstractPDE, Burgers
 from pdesurr.recipes import make_pde
 from pdesurr.report import write_report
@@ -42,13 +41,15 @@ class ModelConfig:
     depth: int = 4
     head_width: int = 128
 
-    def build(self, data: Dataset, seed: int) -> Scaled:
+    def build(self, data: Dataset, training: TrainConfig) -> Scaled:
         """The model between the normalisers of its training data."""
-        smallest = min(data.grid.shape)
-        require(2 * self.modes - 1 <= smallest, "modes", f"at most {(smallest + 1) // 2} on a grid of {data.grid.shape} nodes", self.modes)
-        network = FNO(data.inputs.shape[-1], data.outputs.shape[-1], (self.modes,) * data.grid.ndim, self.width, self.depth,
-                      head_width=self.head_width, coordinates=tuple(not b.periodic for b in data.grid.bases), key=jax.random.key(seed))
-        return Scaled(network, *scalers(data))
+        return scaled_model("FNO", data, training.seeds[0], dataclasses.asdict(self))
+
+
+def scaled_model(name: str, data: Dataset, seed: int, arguments: dict[str, Any]) -> Scaled:
+    """The model of that name (see `builders.build`, also for what is raised) between the normalisers of its training data."""
+    scaler = scalers(data)
+    return Scaled(builders.build(name, encoded(data, scaler), jax.random.key(seed), **arguments), *scaler)
 
 
 def scalers(data: Dataset) -> tuple[ChannelScaler, ChannelScaler]:
@@ -109,7 +110,7 @@ def run(config: RunConfig, folder: Path, say: Callable[[str], None]) -> dict[str
     train = open_dataset(paths["train"], stride=config.stride)
     validation = open_dataset(paths["validation"], stride=config.stride)
     source = AugmentedSource(ArraySource(train.inputs, train.outputs, train.grid), (reflection,))
-    result = train_model(train, validation, config.model, config.training, folder, say, source=source)
+    result = train_model(train, validation, config.model.build(train, config.training), config.training, folder, say, source=source)
     surrogate = make_surrogate(result, train, config.training, paths["train"])
     say("measuring errors and times ...")
     test = open_dataset(paths["test"])
@@ -158,22 +159,20 @@ def _is_recipe(path: Path, pde: AbstractPDE, config: RunConfig, count: int) -> b
 def train_model(
     train: Dataset,
     validation: Dataset,
-    model: ModelConfig,
+    model: Scaled,
     training: TrainConfig,
     folder: Path,
     say: Callable[[str], None],
     objective: str = "relative_l2",
     source: AbstractSource | None = None,
 ) -> FitResult:
-    """Fit an FNO to a data set; the state lives in `folder`. `source` replaces the stored samples by others of the same map."""
-    assert isinstance(training.seed, int)
-    network = model.build(train, training.seed)
+    """Fit a model to a data set; the state lives in `folder`. `source` replaces the stored samples by others of the same map."""
     source = source or ArraySource(train.inputs, train.outputs, train.grid)
     batches, left = divmod(source.size, training.batch_size)
     say(f"training on {source.size} samples at {'x'.join(map(str, train.grid.shape))} nodes, {training.epochs} epochs of {batches} steps"
         + (f" ({left} samples, drawn anew, sit out each epoch)" if left and batches else "") + " ...")
     return fit(
-        network,
+        model,
         source,
         getattr(objectives, objective),
         training,

@@ -18,7 +18,7 @@ LEVELS = [
     ["solvers", "nn", "metrics"],
     ["pdes", "models"],
     ["data", "recipes"],
-    ["objectives"],
+    ["objectives", "builders"],
     ["train"],
     ["surrogates"],
     ["uq", "optimise"],

@@ -73,7 +73,7 @@ def test_a_run_folder_keeps_to_its_data_and_its_objective(folder, tmp_path, caps
     before = {f.name: f.read_bytes() for f in (run / "bundle").iterdir()}
     fails(capsys, 1, "another data", "train", other, "--out", run, *NETWORK)
     fails(capsys, 1, "another objective", "train", folder / "set.h5", "--out", run, *NETWORK, "--objective", "relative_h1")
-    fails(capsys, 1, "float32[8, 1], not float32[16, 1]", "train", folder / "set.h5", "--out", run, *NETWORK, "--width", "16")
+    fails(capsys, 1, "another architecture: width (8, not 16)", "train", folder / "set.h5", "--out", run, *NETWORK, "--width", "16")
     assert before == {f.name: f.read_bytes() for f in (run / "bundle").iterdir()}
 
 
@@ -272,3 +272,18 @@ def test_smoke_run_reports_and_is_reused(tmp_path, capsys):
     (run / "figures" / "distribution.png").unlink()  # what is missing is made again
     assert main(["run", "--preset", "smoke", "--out", str(run)]) == 0 and (run / "figures" / "distribution.png").is_file()
     fails(capsys, 1, "training.seed 0, not 5", "run", "--preset", "smoke", "--out", run, "--seed", "5")
+
+
+def test_another_model_by_name(folder, tmp_path, capsys):
+    """Trained, told from another in the same folder, evaluated, inspected."""
+    train = ["train", str(folder / "set.h5"), "--out", str(tmp_path / "run"), "--model", "GNO", "--batch-size", "8", "--epochs", "1"]
+    small = ["--depth", "1", "--set", "width=4", "kernel=[4]", "nodes=64", "head_width=4"]
+    assert main([*train, *small]) == 0
+    fails(capsys, 1, "another architecture: radius (", *train, *small, "radius=0.5")
+    fails(capsys, 1, "another architecture: class (GNO, not LNO)", *train, "--model", "LNO")
+    assert main(["evaluate", str(tmp_path / "run"), str(folder / "set.h5"), "--json"]) == 0
+    assert main(["predict", str(tmp_path / "run"), str(folder / "set.h5"), "--out", str(tmp_path / "p.npz")]) == 0
+    assert main(["inspect", str(tmp_path / "run")]) == 0
+    for words, options in (("model: expected one of", ["--model", "Nope"]), ("argument of GNO", ["--set", "deep=3"]),
+                           ("width: expected a whole number", ["--set", "width=wide"]), ("NAME=VALUE", ["--set", "width"])):
+        fails(capsys, 2, words, *train, *options)

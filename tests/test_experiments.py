@@ -36,6 +36,17 @@ def test_the_table_has_the_fixed_form():
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("script, options", [("darcy/scattered.py", ()), ("mono_curves.py", ("--out",))])
+def test_quick_form_of_other_scripts(script, options, child_env, tmp_path):
+    command = [sys.executable, str(ROOT / "experiments" / script), "--quick", "--json", *options, *([str(tmp_path)] if options else [])]
+    done = subprocess.run(command, env=child_env, capture_output=True, text=True, timeout=280)
+    assert done.returncode == 0, done.stderr[-2000:]
+    result = json.loads(done.stdout.strip().splitlines()[-1])
+    found = result["errors"].values() if "errors" in result else [row["error"] for row in result["rows"]]
+    assert all(0 < error < 1.5 for error in found)
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("script", SCRIPTS)
 def test_smoke(script, child_env, tmp_path):
     command = [sys.executable, str(FOLDER / f"{script}.py"), "--preset", "smoke", "--out", str(tmp_path), "--json"]

@@ -33,8 +33,7 @@ def rows() -> list[dict[str, Any]]:
 def rows_of(name: str) -> list[dict[str, Any]]:
     """One line per resolution at which a number is known to compare with: the row is held against the published one, else the best."""
     row = importlib.import_module(name).ROW
-    files = [RESULTS / f"{name}_{preset}.json" for preset in ("paper", "cpu")]
-    result = next((json.loads(f.read_text()) for f in files if f.is_file()), None)
+    result = result_of(name)
     errors = result["errors"] if result else {}
     lines = []
     for shape in dict.fromkeys((*row.published, *row.best_known)):
@@ -50,6 +49,12 @@ def rows_of(name: str) -> list[dict[str, Any]]:
             "solver_equal_error_s": (beside.get("solver_equal_error") or {}).get("seconds"), "surrogate_s": beside.get("surrogate_s"),
             "command": result["command"] if result else f"python experiments/neural_operators/{name}.py --preset cpu --json"})
     return lines
+
+
+def result_of(name: str) -> dict[str, Any] | None:
+    """What was recorded of a script: of its most expensive preset, None where none was run."""
+    files = [RESULTS / f"{name}_{preset}.json" for preset in ("paper", "cpu")]
+    return next((json.loads(f.read_text()) for f in files if f.is_file()), None)
 
 
 def main() -> None:

@@ -1,11 +1,14 @@
 """Normalisers that travel with the model: per channel, so that they mean the same at every resolution."""
 
+import dataclasses
+
 import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
 from pdesurr.checks import require
+from pdesurr.data.dataset import Dataset
 from pdesurr.types import Key, Model, Samples, apply
 
 
@@ -63,6 +66,12 @@ def pooled_scalers(inputs: Float[np.ndarray, "n *grid c_in"], outputs: Float[np.
     records_out = widths[1] // components if steps is None else steps
     scaler = lambda records: ChannelScaler(tuple(means) * records, tuple(stds) * records)  # noqa: E731
     return scaler(widths[0] // components), scaler(records_out)
+
+
+def encoded(data: Dataset, scalers: tuple[ChannelScaler, ChannelScaler]) -> Dataset:
+    """Data as a model between these normalisers of input and output sees them."""
+    inputs, outputs = (np.asarray(s.encode(jnp.asarray(v))) for s, v in zip(scalers, (data.inputs, data.outputs), strict=True))
+    return dataclasses.replace(data, inputs=inputs, outputs=outputs)
 
 
 class Scaled(eqx.Module):

@@ -20,13 +20,13 @@ from jaxtyping import Array, PyTree
 
 from pdesurr._files import write_text
 from pdesurr._runtime import Stopped, locked, progress, stop_signals
-from pdesurr.checks import CheckpointError, DivergedError, require
+from pdesurr.checks import CheckpointError, DivergedError, UsageError, require
 from pdesurr.train import checkpoint
 from pdesurr.train.optimisers import adamw
 from pdesurr.train.parallel import Parallel, check_devices, over_devices, replicate
 from pdesurr.train.state import TrainState
 from pdesurr.train.step import Engine, keep_best, validation
-from pdesurr.types import Objective
+from pdesurr.types import Objective, describe
 
 OnBad = Literal["raise", "skip", "rollback"]
 MAX_ROLLBACKS = 8
@@ -131,7 +131,8 @@ class _Run:
         optimiser = optimiser or adamw(config.epochs * self.per_epoch, warmup=config.warmup, weight_decay=config.weight_decay,
                                        clip_norm=config.clip_norm)
         self.facts = {"objective": _name(objective), "data": fingerprint(source), "validation": fingerprint(validate),
-                      "validation_objective": _name(validation_objective)} if folder is not None else {}
+                      "validation_objective": _name(validation_objective),
+                      "architecture": architecture(model)} if folder is not None else {}
         engine = Engine(self.static, objective, optimiser, config.ema_decay, mean_gradient=parallel == "pmap")
         k = config.members
         over_members = jax.vmap if k else lambda f, **_: f
@@ -249,7 +250,7 @@ class _Run:
     def _check_identity(self, found: dict[str, Any]) -> None:
         """Raise `CheckpointError` unless a checkpoint is of this very run."""
         for name, value in self._identity().items():
-            old = found.get(name)
+            old = found.get(name, value)  # an earlier version's checkpoint says less
             if isinstance(value, dict) and isinstance(old, dict):  # name the weight that differs
                 part = next((k for k in (*value, *old) if value.get(k) != old.get(k)), None)
                 name, old, value = f"{name}{part}", old.get(part), value.get(part)
@@ -290,6 +291,15 @@ def fingerprint(source: Any) -> str:
     for leaf in leaves:
         digest.update(np.ascontiguousarray(leaf).tobytes())
     return digest.hexdigest()
+
+
+def architecture(model: Any) -> dict[str, Any]:
+    """Class and arguments of a model between its normalisers: most are not to be seen in the weights. Empty where it cannot tell."""
+    try:
+        described = describe(getattr(model, "model", model))
+    except UsageError:
+        return {}
+    return {": class": described["class"], **{f": {name}": value for name, value in described["arguments"].items()}}
 
 
 def _name(objective: Objective) -> str:

@@ -1,0 +1,18 @@
+"""Darcy, graph neural operator. Claim: .0346, .0332, .0342, .0369 at 85 ... 421 nodes an axis (JMLR 24(89), Darcy table).
+
+Trained on random graphs of 300 nodes, another one for each sample and step; answers on a grid are put together from such graphs
+(Nystrom sampling, as published). One kernel for all depths.
+"""
+
+from _darcy import Preset, SampledL2, TrainConfig, data, main, named, row, small, smoke
+
+ROW = row("GNO", named("GNO"), {
+    "smoke": smoke(width=8, depth=2, kernel=(8,), nodes=100, head_width=8),
+    "cpu": Preset(small(), TrainConfig(epochs=45, batch_size=20, learning_rate=2e-3), (0,),
+                  {"width": 32, "depth": 4, "radius": 0.2, "nodes": 300, "kernel": (64, 32)}),
+    "paper": Preset(data(), TrainConfig(epochs=500, batch_size=20, learning_rate=1e-3), (0, 1, 2),
+                    {"width": 64, "depth": 6, "radius": 0.25, "nodes": 300, "kernel": (256, 256)}),
+}, objective=SampledL2(300), allowed={"cpu": 0.15}, reduced=("cpu",))
+
+if __name__ == "__main__":
+    main(ROW)
