@@ -149,10 +149,23 @@ def neural_operators() -> str:
 
 
 BENCHMARKS = ("burgers_generation", "solvers", "fno_step", "ensemble", "spectral_forms", "graph_step")
+def physics_informed() -> str:
+    """One line for each script of the physics-informed table, as `table.py` reads them."""
+    import json
+    import subprocess
+
+    script = HERE / "physics_informed" / "table.py"  # another module called `table` may be loaded here
+    found = subprocess.run([sys.executable, str(script), "--json"], capture_output=True, text=True, check=True).stdout
+    rows = [(r["row"], f"{r['published']:.2e}", NONE if r["obtained"] is None else f"{r['obtained']:.2e}", str(r["seeds"]), r["status"],
+             NONE if r["seconds"] is None else f"{r['seconds']:.0f} s") for r in json.loads(found)["rows"]]
+    return table(("row", "lowest published", "obtained, mean", "seeds", "what it must reach", "training, a seed"), rows)
+
+
 BLOCKS: dict[str, Callable[[], str]] = {
     "runs": runs,
     "darcy_import": darcy_import, "head_to_head": head_to_head,
-    "neural_operators": neural_operators, "resolution": resolution, "scattered": scattered, "mono_curves": mono_curves,
+    "neural_operators": neural_operators, "physics_informed": physics_informed,
+    "resolution": resolution, "scattered": scattered, "mono_curves": mono_curves,
     **{name: (lambda name=name: benchmark(name)) for name in BENCHMARKS},
 }
 

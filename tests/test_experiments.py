@@ -35,6 +35,25 @@ def test_the_table_has_the_fixed_form():
         assert (line["obtained"] is None) == (line["status"] == "not run")
 
 
+PHYSICS = ROOT / "experiments" / "physics_informed"
+
+
+def test_the_physics_informed_table_has_its_form_too(child_env):
+    done = subprocess.run([sys.executable, str(PHYSICS / "table.py"), "--json"], env=child_env, capture_output=True, text=True)
+    rows = json.loads(done.stdout)["rows"]
+    assert len(rows) == len([p for p in PHYSICS.glob("*_*.py") if not p.stem.startswith("_")])
+    assert all(r["status"] in ("met", "short", "not run") and (r["obtained"] is None) == (r["status"] == "not run") for r in rows)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("script", sorted(p.stem for p in PHYSICS.glob("*_*.py") if not p.stem.startswith("_")))
+def test_smoke_of_physics(script, child_env):
+    command = [sys.executable, str(PHYSICS / f"{script}.py"), "--preset", "smoke", "--json"]
+    done = subprocess.run(command, env=child_env, capture_output=True, text=True, timeout=280)
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert 0 < json.loads(done.stdout.strip().splitlines()[-1])["error"]["mean"] < 2
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("script, options", [("darcy/scattered.py", ()), ("mono_curves.py", ("--out",))])
 def test_quick_form_of_other_scripts(script, options, child_env, tmp_path):

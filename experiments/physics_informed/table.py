@@ -15,7 +15,7 @@ sys.path[:0] = [str(HERE), str(HERE.parents[1])]
 
 RESULTS = HERE.parent / "results" / "physics_informed"
 COLUMNS = ("row", "published", "best_known", "obtained", "std", "seeds", "preset", "status", "solver_equal_error_s", "surrogate_s",
-           "command")
+           "command", "seconds")
 
 
 def scripts() -> list[str]:
@@ -34,6 +34,7 @@ def rows() -> list[dict[str, Any]]:
         lines.append(dict.fromkeys(COLUMNS) | {
             "row": row.name, "published": row.published, "best_known": row.aim, "obtained": error["mean"], "std": error["std"],
             "seeds": len(error["each"]), "preset": result["preset"] if result else None, "status": status,
+            "seconds": sum(result["seconds"]) / len(result["seconds"]) if result else None,
             "command": result["command"] if result else f"python experiments/physics_informed/{name}.py --json"})
     return lines
 
