@@ -148,7 +148,7 @@ def neural_operators() -> str:
     return table(head, lines)
 
 
-BENCHMARKS = ("burgers_generation", "solvers", "fno_step", "ensemble", "spectral_forms", "graph_step")
+BENCHMARKS = ("burgers_generation", "solvers", "fno_step", "ensemble", "spectral_forms", "graph_step", "derivatives")
 def physics_informed() -> str:
     """One line for each script of the physics-informed table, as `table.py` reads them."""
     import json
@@ -156,8 +156,9 @@ def physics_informed() -> str:
 
     script = HERE / "physics_informed" / "table.py"  # another module called `table` may be loaded here
     found = subprocess.run([sys.executable, str(script), "--json"], capture_output=True, text=True, check=True).stdout
-    rows = [(r["row"], f"{r['published']:.2e}", NONE if r["obtained"] is None else f"{r['obtained']:.2e}", str(r["seeds"]), r["status"],
-             NONE if r["seconds"] is None else f"{r['seconds']:.0f} s") for r in json.loads(found)["rows"]]
+    said = lambda v, form, none: none if v is None else form.format(v)  # noqa: E731
+    rows = [(r["row"], said(r["published"], "{:.2e}", ""), said(r["obtained"], "{:.2e}", NONE), str(r["seeds"]), r["status"],
+             said(r["seconds"], "{:.0f} s", NONE)) for r in json.loads(found)["rows"]]
     return table(("row", "lowest published", "obtained, mean", "seeds", "what it must reach", "training, a seed"), rows)
 
 

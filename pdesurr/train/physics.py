@@ -29,8 +29,8 @@ Advance = Callable[[Any, Any, Key], tuple[Any, Any, list[float], bool]]
 
 
 class AbstractStage(abc.ABC):
-    """A part of a training: `rounds` calls of what `advance(problem, model)` makes, which maps (model, state, key) to
-    (model, state, the loss after each step, whether to go on)."""
+    """A part of a training: `rounds` calls of what `advance(problem, model, key)` makes, which maps (model, state, the round's key) to
+    (model, state, the loss after each step, whether to go on). The stage's own `key` draws what all its rounds share."""
 
     @property
     @abc.abstractmethod
@@ -41,7 +41,7 @@ class AbstractStage(abc.ABC):
         """The state before the first round, a pytree of arrays."""
 
     @abc.abstractmethod
-    def advance(self, problem: Problem, model: Any) -> Advance: ...
+    def advance(self, problem: Problem, model: Any, key: Key) -> Advance: ...
 
 
 @dataclasses.dataclass(frozen=True)
@@ -70,7 +70,8 @@ class Adam(AbstractStage):
     def start(self, model: Any) -> Any:
         return self.optimiser.init(eqx.filter(model, eqx.is_inexact_array))
 
-    def advance(self, problem: Problem, model: Any) -> Advance:
+    def advance(self, problem: Problem, model: Any, key: Key) -> Advance:
+        del key
         static = eqx.filter(model, eqx.is_inexact_array, inverse=True)
         optimiser, per_round, order = self.optimiser, self.per_round, self.order
 
@@ -113,7 +114,8 @@ class QuasiNewton(AbstractStage):
     def start(self, model: Any) -> Any:
         return quasi_newton.start(ravel_pytree(eqx.filter(model, eqx.is_inexact_array))[0])
 
-    def advance(self, problem: Problem, model: Any) -> Advance:
+    def advance(self, problem: Problem, model: Any, key: Key) -> Advance:
+        del key
         params, static = eqx.partition(model, eqx.is_inexact_array)
         _, back = ravel_pytree(params)
 
@@ -157,9 +159,9 @@ class LeastSquares(AbstractStage):
     def start(self, model: Any) -> Any:
         return jnp.asarray(self.damping)
 
-    def advance(self, problem: Problem, model: Any) -> Advance:
+    def advance(self, problem: Problem, model: Any, key: Key) -> Advance:
         system = {"head": head_system, "all": weights_system}[self.part]
-        drawn = problem.draw(jax.random.key(0), self.order)
+        drawn = problem.draw(key, self.order)
         compiled = eqx.filter_jit(lambda model, drawn: system(model, problem, drawn))
         loss = eqx.filter_jit(lambda model, drawn: problem.loss(model, drawn)[0])
 
@@ -232,11 +234,12 @@ def _run(model: Any, problem: Problem, stages: Sequence[AbstractStage], key: Key
         done, states = (books["round"] if number == books["stage"] else 0), None
         if done >= stage.rounds:
             continue
-        advance = stage.advance(problem, model)
+        own_key = jax.random.fold_in(key, number)
+        advance = stage.advance(problem, model, own_key)
         with progress(type(stage).__name__, stage.rounds, done) as show:
             for turn in range(done, stage.rounds):
                 began = time.monotonic()
-                new, state, losses, more = advance(model, state, jax.random.fold_in(jax.random.fold_in(key, number), turn))
+                new, state, losses, more = advance(model, state, jax.random.fold_in(own_key, turn))
                 if not all(map(math.isfinite, losses)):
                     kept = f"the round before is kept in {folder}" if folder else "nothing was kept (no folder)"
                     raise DivergedError(f"{type(stage).__name__}, stage {number}: the loss left the finite numbers in round {turn}; "
