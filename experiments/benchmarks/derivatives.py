@@ -92,7 +92,7 @@ def main() -> None:
     for make, peer in ((network_losses, "nested grad"), (gaussian_losses, "forward over reverse")):
         name, model, ours, other = make()
         steps = {who: eqx.filter_jit(eqx.filter_value_and_grad(f)) for who, f in (("ours", ours), ("peer", other))}
-        losses = [float(step(model, x)[0]) for step in steps.values()]
+        losses = [float(step(model, x)[0]) for step in steps.values()]  # pyright: ignore[reportCallIssue]
         calls = {who: lambda step=step, model=model: step(model, x) for who, step in steps.items()}
         seconds = harness.alternate(calls, 5 if options.quick else 15)
         rows.append(harness.row(name, seconds["ours"], peer, seconds["peer"], ours_error=abs(losses[0] / losses[1] - 1)))
