@@ -108,6 +108,7 @@ def mixtures() -> None:
             panel.loglog(*zip(*points, strict=True), "o-", markersize=4, label=f"{experts} expert{'s' * (experts > 1)}")
         panel.set_xlabel(name)
         panel.grid(which="both", linewidth=0.3)
+    ticked(axes[0], sorted({x["active"] for x in r["rows"]}))
     axes[0].set_ylabel("relative L2")
     axes[0].legend(fontsize=7)
     save(figure, "mono_curves")
