@@ -105,37 +105,27 @@ class ModifiedMLP(AbstractCoordinateModel):
     Arguments as of `CoordinateMLP`. Source: Wang, Teng and Perdikaris, SIAM J. Sci. Comput. 43 (2021).
     """
 
-    embedding: Embedding
+    plain: CoordinateMLP
     encoders: tuple[Dense, Dense]
-    layers: tuple[Dense, ...]
-    activations: tuple[Any, ...]
-    head: Dense
-    activation: SmoothName = eqx.field(static=True)
-    factorised: bool = eqx.field(static=True)
 
-    def __init__(self, lower: Numbers, upper: Numbers, out_channels: int = 1, width: int = 64, depth: int = 4, *,
-                 activation: SmoothName = "tanh", harmonics: tuple[int, ...] | None = None, frequencies: int = 0, scale: float = 1.0,
-                 factorised: bool = False, key: Key):
-        own, encoder_key, plain_key = jax.random.split(key, 3)
-        plain = CoordinateMLP(lower, upper, out_channels, width, depth, activation=activation, harmonics=harmonics, frequencies=frequencies,
-                              scale=scale, factorised=factorised, key=plain_key)
-        self.embedding, self.layers, self.activations, self.head = plain.embedding, plain.layers, plain.activations, plain.head
-        first, second = (Dense(plain.embedding.width, width, factorised, key=k) for k in (own, encoder_key))
+    def __init__(self, lower: Numbers, upper: Numbers, out_channels: int = 1, width: int = 64, depth: int = 4, *, key: Key,
+                 **settings: Any):
+        plain_key, *keys = jax.random.split(key, 3)
+        self.plain = CoordinateMLP(lower, upper, out_channels, width, depth, key=plain_key, **settings)
+        first, second = (Dense(self.plain.embedding.width, width, self.plain.factorised, key=k) for k in keys)
         self.encoders = (first, second)
-        self.activation, self.factorised = activation, factorised
 
     @property
     def arguments(self) -> dict[str, Any]:
         """What the constructor was given, but for the key: a bundle keeps it beside the weights."""
-        return {**self.embedding.arguments, "out_channels": self.head.bias.shape[-1], "width": self.layers[0].bias.shape[-1],
-                "depth": len(self.layers), "activation": self.activation, "factorised": self.factorised}
+        return self.plain.arguments
 
     def jet(self, x: Jet) -> Jet:
-        h = self.embedding(x)
-        u, v = (encode(h).map(self.activations[0]) for encode in self.encoders)
-        for layer, activation in zip(self.layers, self.activations, strict=True):
+        h = self.plain.embedding(x)
+        u, v = (encode(h).map(self.plain.activations[0]) for encode in self.encoders)
+        for layer, activation in zip(self.plain.layers, self.plain.activations, strict=True):
             h = v + layer(h).map(activation) * (u - v)
-        return self.head(h)
+        return self.plain.head(h)
 
 
 class PirateNet(AbstractCoordinateModel):
