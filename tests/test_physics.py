@@ -14,8 +14,10 @@ from pdesurr.fields import AutodiffField, d, known, laplacian
 from pdesurr.fields.jets import Jet, closure, partitions
 from pdesurr.fields.pointwise import PointwiseField, needed
 from pdesurr.fields.regions import box, faces
+from pdesurr.models import coordinate, features
 from pdesurr.models.coordinate import CoordinateMLP, ModifiedMLP, PirateNet, derivatives, nested_jet
 from pdesurr.models.features import GaussianField, RandomFourierField
+from pdesurr.nn.smooth import smooth
 from pdesurr.objectives.linear import head_system, weights_system
 from pdesurr.objectives.physics import Equation, Observations, Problem, WithUnknowns
 from pdesurr.pdes import Burgers, Cavity, Helmholtz, KleinGordon, KortewegDeVries, NonlinearDiffusion
@@ -105,6 +107,22 @@ def test_features_times_head_is_the_field(x64):
         x = Jet.coordinates(points(), READ)
         for a, b in zip((model.features(x) @ model.head.astype(jnp.float64)).parts, model.jet(x).parts, strict=True):
             np.testing.assert_allclose(a, b, atol=1e-9 * float(jnp.max(jnp.abs(b))))
+
+
+def test_every_coordinate_model_has_a_case():
+    named = {name.split(",")[0] for name in NETWORKS}
+    for room in (coordinate, features):
+        for name, found in vars(room).items():
+            if isinstance(found, type) and issubclass(found, coordinate.AbstractCoordinateModel) and not name.startswith("Abstract"):
+                assert name in named, name
+
+
+def test_activations_start_as_they_say():
+    z = jnp.linspace(-3, 3, 201)
+    assert float(jnp.max(jnp.abs(smooth("rational")(z, 0)[0] - jnp.tanh(z)))) < 0.004
+    normal = jax.random.normal(KEY, (200_000,))
+    for name in ("hermite", "fourier"):
+        np.testing.assert_allclose(jnp.var(smooth(name)(normal, 0)[0]), 1.0, atol=0.02)
 
 
 # The pointwise calculus.

@@ -6,7 +6,6 @@ A row is one script at one resolution. Of a script's recorded presets the most e
 is "not run" and the command says how to make it; "reduced" says that the preset's data are a smaller form of the published ones.
 """
 
-import argparse
 import importlib
 import json
 import sys
@@ -14,11 +13,12 @@ from pathlib import Path
 from typing import Any
 
 HERE = Path(__file__).resolve().parent
-sys.path[:0] = [str(HERE), str(HERE.parents[1])]
+sys.path.insert(0, str(HERE.parents[1]))
+sys.path.insert(0, str(HERE))
+
+from experiments.listing import COLUMNS, main
 
 RESULTS = HERE.parent / "results" / "neural_operators"
-COLUMNS = ("row", "published", "best_known", "obtained", "std", "seeds", "preset", "status", "solver_equal_error_s", "surrogate_s",
-           "command")
 
 
 def scripts() -> list[str]:
@@ -57,19 +57,5 @@ def result_of(name: str) -> dict[str, Any] | None:
     return next((json.loads(f.read_text()) for f in files if f.is_file()), None)
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--json", action="store_true")
-    if parser.parse_args().json:
-        print(json.dumps({"table": "neural_operators", "rows": rows()}))
-        return
-    for line in rows():
-        print("  ".join(cell(line[c]) for c in COLUMNS[:-1]))
-
-
-def cell(value: Any) -> str:
-    return "-" if value is None else f"{value:.3g}" if isinstance(value, float) else str(value)
-
-
 if __name__ == "__main__":
-    main()
+    main("neural_operators", rows(), __doc__)

@@ -3,7 +3,6 @@
     python experiments/physics_informed/table.py [--json]
 """
 
-import argparse
 import importlib
 import json
 import sys
@@ -11,11 +10,12 @@ from pathlib import Path
 from typing import Any
 
 HERE = Path(__file__).resolve().parent
-sys.path[:0] = [str(HERE), str(HERE.parents[1])]
+sys.path.insert(0, str(HERE.parents[1]))
+sys.path.insert(0, str(HERE))
+
+from experiments.listing import COLUMNS, main
 
 RESULTS = HERE.parent / "results" / "physics_informed"
-COLUMNS = ("row", "published", "best_known", "obtained", "std", "seeds", "preset", "status", "solver_equal_error_s", "surrogate_s",
-           "command", "seconds")
 
 
 def scripts() -> list[str]:
@@ -39,15 +39,5 @@ def rows() -> list[dict[str, Any]]:
     return lines
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--json", action="store_true")
-    if parser.parse_args().json:
-        print(json.dumps({"table": "physics_informed", "rows": rows()}))
-        return
-    for line in rows():
-        print("  ".join("-" if line[c] is None else f"{line[c]:.2e}" if isinstance(line[c], float) else str(line[c]) for c in COLUMNS[:8]))
-
-
 if __name__ == "__main__":
-    main()
+    main("physics_informed", rows(), __doc__)

@@ -39,7 +39,7 @@ class RandomFourierField(AbstractFeatureModel):
 
     `scale`: per axis the size of w. `law` "normal": its standard deviation (smooth solutions, whose spectrum falls off); "ball": w uniform
     in the ellipsoid with these semi-axes (oscillating ones: the highest wavenumber there is, times half the box). The field holds
-    wavenumbers up to about those, if there are enough features: some 2 prod(scale) for a ball in two dimensions. `harmonics` > 0 on an
+    wavenumbers up to about those, if there are enough features. `harmonics` > 0 on an
     axis: periodic there, with whole multiples of pi up to that many in place of the law's.
     Source: Rahimi and Recht, NIPS 2007; for equations Sulc, arXiv 2602.10541.
     """

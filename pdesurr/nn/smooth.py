@@ -67,7 +67,7 @@ class Plain(eqx.Module):
 class Rational(eqx.Module):
     """P(z) / (1 + Q(z)^2), polynomials of degree 3 and 2 with trained coefficients: no pole on the real line, all derivatives.
 
-    Starts as the least squares fit of tanh on (-3, 3), 2 per cent off at most. Source: Molina, Schramowski and Kersting, ICLR 2020 (Pade
+    Starts as the least squares fit of tanh on (-3, 3), 0.004 off at most. Source: Molina, Schramowski and Kersting, ICLR 2020 (Pade
     activation units), whose denominator 1 + |Q| has a kink.
     """
 

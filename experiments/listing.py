@@ -1,0 +1,22 @@
+"""A table's command line: its rows as text, or with `--json` as one object of the fixed form."""
+
+import argparse
+import json
+from typing import Any
+
+COLUMNS = ("row", "published", "best_known", "obtained", "std", "seeds", "preset", "status", "solver_equal_error_s", "surrogate_s",
+           "command")
+
+
+def main(name: str, rows: list[dict[str, Any]], description: str | None) -> None:
+    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--json", action="store_true")
+    if parser.parse_args().json:
+        print(json.dumps({"table": name, "rows": rows}))
+        return
+    for line in rows:
+        print("  ".join(cell(line[c]) for c in COLUMNS[:-1]))
+
+
+def cell(value: Any) -> str:
+    return "-" if value is None else f"{value:.3g}" if isinstance(value, float) else str(value)
