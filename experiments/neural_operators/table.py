@@ -12,12 +12,12 @@ import sys
 from pathlib import Path
 from typing import Any
 
-HERE = Path(__file__).resolve().parent
-sys.path.insert(0, str(HERE.parents[1]))
-sys.path.insert(0, str(HERE))
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 from experiments.listing import COLUMNS, main
 
+HERE = Path(__file__).resolve().parent
 RESULTS = HERE.parent / "results" / "neural_operators"
 
 
