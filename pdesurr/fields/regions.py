@@ -12,7 +12,7 @@ from jaxtyping import Array, Float, PRNGKeyArray
 from pdesurr.checks import require
 
 Numbers = tuple[float, ...]
-Order = Literal["uniform", "quasi"]
+Order = Literal["uniform", "quasi", "gauss"]
 
 
 class Region(eqx.Module):
@@ -53,18 +53,40 @@ class Region(eqx.Module):
             points = points.at[:, axis].set(value)
         return points
 
+    @property
+    def free(self) -> tuple[int, ...]:
+        """The axes along which the region extends."""
+        return tuple(axis for axis in range(self.ndim) if axis not in dict(self.fixed))
+
+    @property
+    def volume(self) -> float:
+        """Of the region itself: an area for a wall of a box, 1 for a point."""
+        return math.prod(self.upper[axis] - self.lower[axis] for axis in self.free)
+
     def draw(self, key: PRNGKeyArray, n: int, order: Order = "uniform") -> Float[Array, "n d"]:
-        """n points: independent and uniform, or "quasi": a Kronecker sequence (generalised golden ratio) under a random shift, which
-        fills the region evenly. Its discrepancy falls like 1/n (Roberts 2018)."""
+        """Points: "uniform", n independent ones; "quasi", a Kronecker sequence (generalised golden ratio) under a random shift, which
+        fills the region evenly, its discrepancy falling like 1/n (Roberts 2018); "gauss", the nodes of `quadrature`, at most n."""
         dtype = jnp.result_type(float)
         if order == "uniform":
             return self.place(jax.random.uniform(key, (n, self.ndim), dtype))
-        free = [axis for axis in range(self.ndim) if axis not in dict(self.fixed)]
+        if order == "gauss":
+            return self.quadrature(n)[0]
         unit = jnp.zeros((n, self.ndim), dtype)
-        if free:
-            shift = jax.random.uniform(key, (1, len(free)), dtype)
-            unit = unit.at[:, jnp.asarray(free)].set((jnp.asarray(kronecker(n, len(free)), dtype) + shift) % 1.0)
+        if self.free:
+            shift = jax.random.uniform(key, (1, len(self.free)), dtype)
+            unit = unit.at[:, jnp.asarray(self.free)].set((jnp.asarray(kronecker(n, len(self.free)), dtype) + shift) % 1.0)
         return self.place(unit)
+
+    def quadrature(self, n: int) -> tuple[Float[Array, "m d"], Float[Array, " m"]]:
+        """Gauss-Legendre nodes, as many along each free axis as make at most n, and their weights, of mean 1: with k along an axis
+        polynomials of degree 2 k - 1 are integrated exactly."""
+        side = math.floor(n ** (1 / len(self.free)) + 1e-9) if self.free else 1
+        nodes, weights = np.polynomial.legendre.leggauss(side)
+        unit, mass = np.zeros((side ** len(self.free), self.ndim)), np.ones(side ** len(self.free))
+        for axis, grid in zip(self.free, np.indices((side,) * len(self.free)).reshape(len(self.free), side ** len(self.free)), strict=True):
+            unit[:, axis], mass = (nodes[grid] + 1) / 2, mass * weights[grid] / np.mean(weights)
+        dtype = jnp.result_type(float)
+        return self.place(jnp.asarray(unit, dtype)), jnp.asarray(mass, dtype)
 
 
 def box(*ends: tuple[float | int, float | int]) -> Region:

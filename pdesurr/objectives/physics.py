@@ -26,17 +26,17 @@ class Drawn(eqx.Module):
     weights: Float[Array, " n"]
 
 
-class Equation(eqx.Module):
-    """`text(*fields, **unknowns)` vanishes on the `regions`: an equation, or a condition on a wall or at a time.
+class AbstractText(eqx.Module):
+    """A term that reads `text(*fields, **unknowns)` on regions.
 
     `text` is a function of fields, as a PDE's `residual` is, to a field or a tuple of them; `known(u, f, "x", "y")` puts a given function
     into it. `points` are drawn from the regions together, in equal parts. `weight` is the term's in the loss.
     """
 
-    text: Text = eqx.field(static=True)
-    regions: tuple[Region, ...] = eqx.field(static=True)
-    points: int = eqx.field(static=True, default=1000)
-    weight: float = eqx.field(static=True, default=1.0)
+    text: eqx.AbstractVar[Text]
+    regions: eqx.AbstractVar[tuple[Region, ...]]
+    points: eqx.AbstractVar[int]
+    weight: eqx.AbstractVar[float]
 
     def __check_init__(self):
         require(len(self.regions) > 0, "regions", "at least one region", self.regions)
@@ -47,12 +47,23 @@ class Equation(eqx.Module):
         """Fresh points."""
         share = [self.points // len(self.regions) + (i < self.points % len(self.regions)) for i in range(len(self.regions))]
         keys = jax.random.split(key, len(self.regions))
-        points = jnp.concatenate([r.draw(k, n, order) for r, k, n in zip(self.regions, keys, share, strict=True)])
-        return at_points(points)
+        if order == "gauss":
+            pairs = [r.quadrature(n) for r, n in zip(self.regions, share, strict=True)]
+            return at_points(*(jnp.concatenate(v) for v in zip(*pairs, strict=True)))
+        return at_points(jnp.concatenate([r.draw(k, n, order) for r, k, n in zip(self.regions, keys, share, strict=True)]))
 
     def residual(self, fields: tuple[PointwiseField, ...], drawn: Drawn | None, unknowns: Mapping[str, Any]) -> Any:
         del drawn
         return self.text(*fields, **unknowns)
+
+
+class Equation(AbstractText):
+    """`text` vanishes on the `regions`: an equation, or a condition on a wall or at a time. In the loss: weight mean (text^2)."""
+
+    text: Text = eqx.field(static=True)
+    regions: tuple[Region, ...] = eqx.field(static=True)
+    points: int = eqx.field(static=True, default=1000)
+    weight: float = eqx.field(static=True, default=1.0)
 
 
 class Observations(eqx.Module):
@@ -84,14 +95,31 @@ class Observations(eqx.Module):
         return tuple(u - (drawn.values[:, i] if drawn is not None else 0.0) for i, u in enumerate(fields[: self.values.shape[1]]))
 
 
-Term = Equation | Observations
+class Energy(AbstractText):
+    """The integral of the density `text` over the one region, to be made least: the Ritz method (E and Yu, Commun. Math. Stat. 6, 2018). In
+    the loss: weight volume mean (text).
+
+    Unlike a residual's, the density's mean over points drawn has noise at the solution too: errors of quadrature are errors of
+    the answer. `order` "gauss" of a stage, for a smooth density on few axes, has none to speak of.
+    """
+
+    text: Text = eqx.field(static=True)
+    regions: tuple[Region, ...] = eqx.field(static=True)
+    points: int = eqx.field(static=True, default=1000)
+    weight: float = eqx.field(static=True, default=1.0)
+
+    def __check_init__(self):
+        require(len(self.regions) == 1, "regions", "one region, over which the density is integrated", self.regions)
+
+
+Term = Equation | Observations | Energy
 
 
 class Problem(eqx.Module):
     """What a coordinate network must satisfy: `terms` by name, on axes called `names` ("t", "x", ...), with `channels` unknown functions.
 
     Its loss is sum_terms weight mean_points (residual^2), squared residuals of a term's several equations added: the strong form of Raissi,
-    Perdikaris and Karniadakis (J. Comput. Phys. 378, 2019). A model with numbers to be found as well (`WithUnknowns`) passes them to
+    Perdikaris and Karniadakis (J. Comput. Phys. 378, 2019); an `Energy` adds its integral. A model with numbers to be found as well (`WithUnknowns`) passes them to
     the texts by name. Raises `UsageError` where a text does not fit the axes or the regions.
     """
 
@@ -136,13 +164,22 @@ class Problem(eqx.Module):
         return {name: self.term_residual(name, model, d) * self.root(name, d) for name, d in drawn.items()}
 
     def root(self, name: str, drawn: Drawn) -> Float[Array, "n 1"]:
-        """What a term's residuals are multiplied by: the root of weight / n at each point."""
+        """What a term's residuals are multiplied by: the root of weight / n at each point. Raises `UsageError` for an energy."""
+        require(not isinstance(self.terms[name], Energy), f"term {name!r}", "an equation or observations, whose squares are summed", "Energy",
+                "minimise it by Adam, QuasiNewton or NaturalGradient")
         return jnp.sqrt(self.terms[name].weight * drawn.weights / len(drawn.points))[:, None]
 
     def loss(self, model: Any, drawn: Mapping[str, Drawn]) -> tuple[Array, dict[str, Array]]:
         """The loss, and each term's share of it."""
-        parts = {name: jnp.sum(r**2) for name, r in self.residuals(model, drawn).items()}
+        parts = {name: self.amount(name, self.term_residual(name, model, d), d) for name, d in drawn.items()}
         return sum(parts.values(), jnp.zeros(())), parts  # pyright: ignore[reportReturnType]
+
+    def amount(self, name: str, values: Float[Array, "n e"], drawn: Drawn) -> Float[Array, ""]:
+        """A term's share of the loss, from what its text gives."""
+        term = self.terms[name]
+        if isinstance(term, Energy):
+            return term.weight * term.regions[0].volume * jnp.mean(values * drawn.weights[:, None])
+        return jnp.sum((values * self.root(name, drawn)) ** 2)
 
 
 class WithUnknowns(eqx.Module):
@@ -162,9 +199,10 @@ def unknowns_of(model: Any) -> dict[str, Array]:
     return getattr(model, "unknowns", {})
 
 
-def at_points(points: Float[Array, "n d"]) -> Drawn:
-    """Points of weight one, where nothing was measured."""
-    return Drawn(points, jnp.zeros((len(points), 0), points.dtype), jnp.ones(len(points), points.dtype))
+def at_points(points: Float[Array, "n d"], weights: Float[Array, " n"] | None = None) -> Drawn:
+    """Points where nothing was measured, of weight one if not given."""
+    weights = jnp.ones(len(points), points.dtype) if weights is None else weights
+    return Drawn(points, jnp.zeros((len(points), 0), points.dtype), weights)
 
 
 def check_weight(weight: float) -> None:

@@ -20,6 +20,7 @@ from pdesurr.pdes.kuramoto_sivashinsky import KuramotoSivashinsky
 from pdesurr.pdes.lorenz_96 import Lorenz96
 from pdesurr.pdes.navier_stokes import NavierStokes
 from pdesurr.pdes.nonlinear_diffusion import NonlinearDiffusion
+from pdesurr.pdes.nonlinear_poisson import NonlinearPoisson
 from pdesurr.pdes.poisson import Poisson
 from pdesurr.pdes.reaction_diffusion import ReactionDiffusion
 from pdesurr.pdes.wave import Wave
@@ -27,6 +28,6 @@ from pdesurr.pdes.wave import Wave
 __all__ = [
     "AbstractEvolution", "AbstractPDE", "AbstractPeriodicEvolution", "Advection", "AllenCahn", "Burgers", "Burgers2D", "Cavity",
     "Darcy", "FlowMixing", "GaussianStart", "GrayScott", "Heat", "Helmholtz", "KernelStart", "KleinGordon", "KortewegDeVries",
-    "KuramotoSivashinsky", "LogNormal", "Lorenz96", "NavierStokes", "NonlinearDiffusion", "PiecewiseConstant", "Poisson",
-    "ReactionDiffusion", "Setting", "Trigonometric", "Wave",
+    "KuramotoSivashinsky", "LogNormal", "Lorenz96", "NavierStokes", "NonlinearDiffusion", "NonlinearPoisson", "PiecewiseConstant",
+    "Poisson", "ReactionDiffusion", "Setting", "Trigonometric", "Wave",
 ]

@@ -7,7 +7,7 @@ from typing import Any
 
 import jax.numpy as jnp
 
-from pdesurr.pdes import FlowMixing, Helmholtz, KleinGordon, NonlinearDiffusion, Poisson, Wave
+from pdesurr.pdes import FlowMixing, Helmholtz, KleinGordon, NonlinearDiffusion, NonlinearPoisson, Poisson, Wave
 from pdesurr.pdes._direct import AbstractDirect
 
 ALONE = {"Cavity": "test_cavity.py", "Darcy": "test_darcy.py", "Lorenz96": "test_lorenz_96.py"}
@@ -67,6 +67,9 @@ DIRECT = {
     "FlowMixing": DirectCase(
         MIXING, lambda x, y: (-jnp.tanh(y / 2) + 0 * x,), lambda t, x, y: (MIXING.exact(t + 0 * x, x, y),), (12, 28), 1e-12,
         refined=1e-4, multiples=True, refused=({"v_max": 0.0}, {"sigma": -1.0})),
+    "NonlinearPoisson": DirectCase(
+        NonlinearPoisson(), lambda x, y: (NonlinearPoisson.source(x, y),), lambda t, x, y: (NonlinearPoisson.exact(x, y),), (8, 16), 1e-12,
+        refined=1e-2, refused=({"dimension": 0}, {"amplitude": 0.0}, {"scale": 0.01})),
     "NonlinearDiffusion": DirectCase(
         NLD, lambda x, y: (NLD.barenblatt(4.0, x, y),), lambda t, x, y: (NLD.barenblatt(4.0 + t, x, y),), (15, 45), 1.5e-2, refined=1e-2,
         order=0.7, refused=({"alpha": 0.0}, {"refinement": 2}, {"bumps": 0})),
