@@ -24,8 +24,10 @@ def head_system(model: Any, problem: Problem, drawn: Mapping[str, Drawn]) -> Sys
     q, rows, residuals = unknowns_of(model), [], []
     for name, d in drawn.items():
         read = {index for channel in problem.indices(name, q) for index in channel}
-        features = model.features(Jet.coordinates(d.points, read))
-        u = features @ model.head.astype(d.points.dtype)
+        x = Jet.coordinates(d.points, read)
+        features = model.features(x)
+        u = features @ model.head.astype(x.dtype)
+        u = u + model.lift(x) if hasattr(model, "lift") else u  # a `HardConstraint`
         at = lambda parts, name=name, d=d, u=u: problem.evaluate(name, Jet(parts, u.indices), d, q) * problem.root(name, d)  # noqa: E731
         residuals.append(at(u.parts).ravel())
         slopes = _slopes(at, u.parts, sorted(read), u.indices)
