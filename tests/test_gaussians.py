@@ -20,7 +20,9 @@ from pdesurr.models.separable import SeparableMLP, SeparablePIG
 from pdesurr.nn.gaussians import Gaussians
 from pdesurr.objectives.constraints import check_constraints
 from pdesurr.objectives.physics import Equation, Observations, Problem, WithUnknowns
-from pdesurr.train.physics import LeastSquares, fit_problem
+from pdesurr.train.physics import Adam, LeastSquares, fit_problem
+from pdesurr.train.variable_projection import VariableProjection, _projected
+from pdesurr.train.windows import Windowed, fit_windows, handed_over, windows
 
 KEY = jax.random.key(0)
 SQUARE = box((-1, 1), (-1, 1))
@@ -196,5 +198,89 @@ def test_a_lift_that_contradicts_the_problem_is_refused():
     lambda: HardConstraint(lambda x: x, initial(0, 0)),  # pyright: ignore[reportArgumentType]
     lambda: vanishing(SQUARE, (2,)), lambda: vanishing(SQUARE, ()), lambda: product()])
 def test_bad_settings_are_refused(bad):
+    with pytest.raises((UsageError, TypeError)):
+        bad()
+
+
+# Variable projection.
+
+
+def line_problem(text, exact, n=200):
+    """text(u) = text(exact) on (-1, 1), u given at the ends."""
+    line = box((-1, 1))
+    wall = lambda u: u - known(u, exact, "x")  # noqa: E731
+    return Problem({"equation": Equation(lambda u: text(u) - text(known(u, exact, "x")), (line,), n),
+                    "walls": Equation(wall, faces(line, (0,)), 2, 1e4)}, ("x",))
+
+
+PEAK, HILL = (lambda x: jnp.exp(-((x - 0.3) ** 2) / 0.02)), (lambda x: 1 / (1 + 25 * (x - 0.3) ** 2))
+
+
+@pytest.mark.parametrize(("text", "exact", "gain"), [
+    (lambda u: d(u, "x", 2), PEAK, 1e12), pytest.param(lambda u: d(u, "x", 2) - u * u * u * 10.0, HILL, 1e3, marks=pytest.mark.slow)],
+    ids=["linear", "cubic"])
+def test_moving_features_beat_resting_ones(text, exact, gain, x64):
+    """A peak half as wide as the Gaussians are at first, which is itself one; a hill that is none, under a nonlinear equation."""
+    field = GaussianField((-1.0,), (1.0,), 1, 10, 0.2, lattice=True, key=KEY)
+    problem, field = line_problem(text, exact), eqx.tree_at(lambda m: m.head, field, 0 * field.head)
+    resting = fit_problem(field, problem, [LeastSquares(8)], key=KEY)
+    moving = fit_problem(resting.model, problem, [VariableProjection(40, tolerance=1e-9)], key=KEY)
+    losses = [entry["loss"] for entry in moving.history]
+    assert losses == sorted(losses, reverse=True) and moving.loss < resting.loss / gain
+    at = jnp.linspace(-1, 1, 200)[:, None]
+    off = [float(jnp.linalg.norm(m(None, at)[:, 0] - exact(at[:, 0]))) for m in (moving.model, resting.model)]
+    assert off[0] < off[1] / gain**0.4
+
+
+def test_the_projected_jacobian_is_kaufmans(x64):
+    a, b, r = (jax.random.normal(jax.random.key(i), shape) for i, shape in enumerate([(30, 8), (30, 5), (30,)]))
+    q = jnp.linalg.qr(a)[0]
+    off = lambda v: v - q @ (q.T @ v)  # noqa: E731
+    jacobian, left = _projected(a, b, r)
+    np.testing.assert_allclose(jacobian.T @ jacobian, off(b).T @ off(b), atol=1e-12)
+    np.testing.assert_allclose(jacobian.T @ left, off(b).T @ off(r), atol=1e-12)
+
+
+# Time marching.
+
+
+def decay(part, before):
+    """u_t = -u, u(0) = cos x."""
+    start = part.at(0, part.lower[0])
+    first = Equation(lambda u: u - known(u, lambda x: jnp.cos(x), "x"), (start,), 20, 10.0)
+    return Problem({"equation": Equation(lambda u: d(u, "t") + u, (part,), 200),
+                    "start": first if before is None else handed_over(before, (start,), 20, 10.0, key=KEY)}, ("t", "x"))
+
+
+def test_windows_hand_over_their_end(x64):
+    region = box((0, 3), (-1, 1))
+    network = lambda part, before, key: RandomFourierField(part.lower, part.upper, 1, 100, 2.0, key=key)  # noqa: E731
+    found = fit_windows(windows(region, 3), network, decay, [LeastSquares(1)], key=KEY)
+    at = region.draw(KEY, 300, "quasi")
+    exact = jnp.exp(-at[:, 0]) * jnp.cos(at[:, 1])
+    jet = derivatives(found.model, at, ((1, 0),))
+    np.testing.assert_allclose(jet.value[:, 0], exact, atol=1e-6)
+    np.testing.assert_allclose(jet.part((1, 0))[:, 0], -exact, atol=1e-5)
+    assert [entry["window"] for entry in found.history] == [0, 1, 2] and found.model.edges == (0.0, 1.0, 2.0, 3.0)
+    np.testing.assert_allclose(found.model(None, jnp.asarray([[1.5, 0.2]])), found.model.models[1](None, jnp.asarray([[1.5, 0.2]])))
+
+
+def test_windows_go_on_by_gradient_steps_and_resume(tmp_path, x64):
+    region = box((0, 1), (-1, 1))
+    network = lambda part, before, key: CoordinateMLP(part.lower, part.upper, 1, 4, 1, key=key)  # noqa: E731
+    fits = [fit_windows(windows(region, 2), network, decay, [Adam(20, 1e-2, 10)], key=KEY, folder=tmp_path) for _ in range(2)]
+    assert len(fits[0].history) == 4
+    at = region.draw(KEY, 20)
+    np.testing.assert_array_equal(*(f.model(None, at) for f in fits))
+
+
+@pytest.mark.parametrize("bad", [
+    lambda: VariableProjection(0), lambda: VariableProjection(1, damping=1e-3, least=1.0), lambda: windows(SQUARE, 0),
+    lambda: windows(SQUARE, 2, axis=2), lambda: fit_windows([], None, None, [], key=KEY),  # pyright: ignore[reportArgumentType]
+    lambda: fit_windows(windows(SQUARE, 2)[::-1], lambda *a: None, decay, [LeastSquares(1)], key=KEY),
+    lambda: Windowed((CoordinateMLP(LOW, HIGH, key=KEY),), (1.0, 0.0)),
+    lambda: fit_problem(CoordinateMLP(LOW, HIGH, key=KEY), decay(box((0, 1), (-1, 1)), None), [VariableProjection(1)], key=KEY),
+    lambda: fit_problem(RandomFourierField(LOW, HIGH, key=KEY), decay(box((0, 1), (-1, 1)), None), [VariableProjection(1)], key=KEY)])
+def test_bad_trainings_are_refused(bad):
     with pytest.raises((UsageError, TypeError)):
         bad()

@@ -24,9 +24,11 @@ from pdesurr.nn.smooth import smooth
 from pdesurr.objectives.linear import head_system, weights_system
 from pdesurr.objectives.physics import Equation, Observations, Problem, WithUnknowns
 from pdesurr.pdes import Burgers, Cavity, Helmholtz, KleinGordon, KortewegDeVries, NonlinearDiffusion
+from pdesurr.train import windows as marching
 from pdesurr.train.least_squares import damped_solution
 from pdesurr.train.physics import Adam, LeastSquares, QuasiNewton, fit_problem
 from pdesurr.train.quasi_newton import quasi_newton, restart, start
+from pdesurr.train.windows import Windowed
 
 KEY = jax.random.key(0)
 SQUARE = box((-1, 1), (-1, 1))
@@ -64,6 +66,7 @@ NETWORKS = {
     "HardConstraint": lambda: HardConstraint(
         CoordinateMLP(LOW, HIGH, 2, 16, 2, key=KEY), product(initial(0, -1.0), vanishing(SQUARE, (1,))),
         given(lambda t, x: jnp.sin(t * x))),
+    "Windowed": lambda: Windowed(tuple(CoordinateMLP(LOW, HIGH, 1, 8, 1, key=k) for k in jax.random.split(KEY, 3)), (-1.0, -0.4, 0.3, 1.0)),
     "RandomFourierField": lambda: with_head(RandomFourierField(LOW, HIGH, 2, 400, 5.0, law="ball", harmonics=(3, 0), key=KEY)),
 }
 EACH = pytest.mark.parametrize("make", [pytest.param(make, id=name, marks=pytest.mark.slow if "," in name else ())
@@ -126,7 +129,7 @@ def test_features_times_head_is_the_field(x64):
 
 def test_every_coordinate_model_has_a_case():
     named = {name.split(",")[0] for name in NETWORKS}
-    for room in (coordinate, features, gaussians, separable, constrained):
+    for room in (coordinate, features, gaussians, separable, constrained, marching):
         for name, found in vars(room).items():
             if isinstance(found, type) and issubclass(found, coordinate.AbstractCoordinateModel) and not name.startswith("Abstract"):
                 assert name in named, name
