@@ -52,8 +52,9 @@ class Row:
     """`problem(points)` and `network(key, **size)`, trained by `fit(row, preset, key)`; `exact(*coordinates)` on `region` is what the error
     is measured against. Rows that are trained in parts read `problem` and `network` in their own `fit`.
 
-    `quantity(model, points)`: what is compared, the model's values unless given; of an inverse problem the unknown. `published`: the lowest published error (None: there is
-    none); `must` and `aim`: what the row is for. `source`: whose number `published` is."""
+    `quantity(model, points)`: what is compared, the model's values unless given; of an inverse problem the unknown, as a constant, and
+    `exact` its true value. `published`: the lowest published error (None: there is none); `must` and `aim`: what the row is for.
+    `source`: whose number `published` is."""
 
     name: str
     problem: Callable[..., Problem]

@@ -60,7 +60,7 @@ def chunked(model, points):
 ROW = Row("Flow mixing, Gaussians by windows", problem, network, BOX, PDE.exact, {
     "smoke": Preset(300, {"windows": 2, "gaussians": 100}, (LeastSquares(1),), (0,)),
     "cpu": Preset(4000, {"windows": 16}, (LeastSquares(1),)),
-}, published=2.67e-4, must=2.7e-4, aim=1e-5, source="PIG, 4000 Gaussians in each of 4 channels", quantity=chunked, fit=fit)
+}, published=2.67e-4, must=2.7e-4, aim=1e-5, source="PIG, 4 x 4000 Gaussians", quantity=chunked, fit=fit)
 
 if __name__ == "__main__":
     main(ROW)
