@@ -14,16 +14,21 @@ from pdesurr.fields import AutodiffField, d, known, laplacian
 from pdesurr.fields.jets import Jet, closure, partitions
 from pdesurr.fields.pointwise import PointwiseField, needed
 from pdesurr.fields.regions import box, faces
-from pdesurr.models import coordinate, features
+from pdesurr.models import constrained, coordinate, features, gaussians, separable
+from pdesurr.models.constrained import HardConstraint, given, initial, product, vanishing
 from pdesurr.models.coordinate import CoordinateMLP, ModifiedMLP, PirateNet, derivatives, nested_jet
-from pdesurr.models.features import GaussianField, RandomFourierField
+from pdesurr.models.features import RandomFourierField
+from pdesurr.models.gaussians import PIG, GaussianField
+from pdesurr.models.separable import SeparableMLP, SeparablePIG
 from pdesurr.nn.smooth import smooth
 from pdesurr.objectives.linear import head_system, weights_system
 from pdesurr.objectives.physics import Equation, Observations, Problem, WithUnknowns
 from pdesurr.pdes import Burgers, Cavity, Helmholtz, KleinGordon, KortewegDeVries, NonlinearDiffusion
+from pdesurr.train import windows as marching
 from pdesurr.train.least_squares import damped_solution
 from pdesurr.train.physics import Adam, LeastSquares, QuasiNewton, fit_problem
 from pdesurr.train.quasi_newton import quasi_newton, restart, start
+from pdesurr.train.windows import Windowed
 
 KEY = jax.random.key(0)
 SQUARE = box((-1, 1), (-1, 1))
@@ -33,6 +38,10 @@ READ = ((2, 0), (1, 1), (0, 2))
 
 def with_head(model):
     return eqx.tree_at(lambda m: m.head, model, jax.random.normal(KEY, model.head.shape))
+
+
+def tilted(model):
+    return eqx.tree_at(lambda m: m.gaussians.below, model, 2 * jax.random.normal(KEY, model.gaussians.below.shape))
 
 
 def with_mix(model):
@@ -49,6 +58,15 @@ NETWORKS = {
     "ModifiedMLP": lambda: ModifiedMLP(LOW, HIGH, 2, 32, 2, activation="gelu", key=KEY),
     "PirateNet": lambda: with_mix(PirateNet(LOW, HIGH, 1, 32, 2, key=KEY)),
     "GaussianField": lambda: with_head(GaussianField(LOW, HIGH, 2, 800, 0.3, key=KEY)),
+    "GaussianField, full": lambda: tilted(with_head(GaussianField(LOW, HIGH, 2, 100, 0.3, covariance="full", key=KEY))),
+    "PIG": lambda: PIG(LOW, HIGH, 2, 3, 400, 0.3, key=KEY),
+    "PIG, full": lambda: tilted(PIG(LOW, HIGH, 1, 2, 60, 0.3, covariance="full", key=KEY)),
+    "SeparableMLP": lambda: SeparableMLP(LOW, HIGH, 2, 8, 16, 2, harmonics=(2, 0), key=KEY),
+    "SeparablePIG": lambda: SeparablePIG(LOW, HIGH, 2, 8, 24, 0.3, key=KEY),
+    "HardConstraint": lambda: HardConstraint(
+        CoordinateMLP(LOW, HIGH, 2, 16, 2, key=KEY), product(initial(0, -1.0), vanishing(SQUARE, (1,))),
+        given(lambda t, x: jnp.sin(t * x))),
+    "Windowed": lambda: Windowed(tuple(CoordinateMLP(LOW, HIGH, 1, 8, 1, key=k) for k in jax.random.split(KEY, 3)), (-1.0, -0.4, 0.3, 1.0)),
     "RandomFourierField": lambda: with_head(RandomFourierField(LOW, HIGH, 2, 400, 5.0, law="ball", harmonics=(3, 0), key=KEY)),
 }
 EACH = pytest.mark.parametrize("make", [pytest.param(make, id=name, marks=pytest.mark.slow if "," in name else ())
@@ -111,7 +129,7 @@ def test_features_times_head_is_the_field(x64):
 
 def test_every_coordinate_model_has_a_case():
     named = {name.split(",")[0] for name in NETWORKS}
-    for room in (coordinate, features):
+    for room in (coordinate, features, gaussians, separable, constrained, marching):
         for name, found in vars(room).items():
             if isinstance(found, type) and issubclass(found, coordinate.AbstractCoordinateModel) and not name.startswith("Abstract"):
                 assert name in named, name

@@ -48,7 +48,7 @@ def gaussian_losses(channels: int = 4, gaussians: int = 800):
     import jax.numpy as jnp
 
     from pdesurr.fields.jets import Jet, concatenate
-    from pdesurr.models.features import GaussianField, gaussian_sums
+    from pdesurr.models.gaussians import GaussianField
     from pdesurr.nn.dense import Dense
     from pdesurr.nn.smooth import tanh
 
@@ -63,14 +63,15 @@ def gaussian_losses(channels: int = 4, gaussians: int = 800):
     def ours(model, x):
         fields, layers = model
         jet = Jet.coordinates(x, ((2, 0), (0, 2)))
-        u = head(layers, concatenate([gaussian_sums(jet, *box, f.means, f.log_scales, f.head) for f in fields]))
+        u = head(layers, concatenate([f.jet(jet) for f in fields]))
         return jnp.mean((u.value + u.part((2, 0)) + u.part((0, 2))) ** 2)
 
     def by_coordinate(model, x):
         fields, layers = model
 
         def u(x):
-            sums = [jnp.exp(-0.5 * (((x[:, None] - f.means[None]) / jnp.exp(f.log_scales)[None]) ** 2).sum(-1)) @ f.head for f in fields]
+            z = [(x[:, None] - f.gaussians.means[None]) / jnp.exp(f.gaussians.log_scales)[None] for f in fields]
+            sums = [jnp.exp(-0.5 * (v**2).sum(-1)) @ f.head for v, f in zip(z, fields, strict=True)]
             return head(layers, Jet((jnp.concatenate(sums, 1),), ((0, 0),))).value[:, 0]
 
         slope = jax.grad(lambda x: u(x).sum())

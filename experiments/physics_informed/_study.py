@@ -25,7 +25,7 @@ from jaxtyping import Array
 from pdesurr.allocator import tune_allocator
 from pdesurr.fields.regions import Region
 from pdesurr.objectives.physics import Problem
-from pdesurr.train.physics import AbstractStage, fit_problem
+from pdesurr.train.physics import AbstractStage, ProblemFit, fit_problem
 from pdesurr.types import parameter_count
 from pdesurr.workflow import environment
 
@@ -42,15 +42,22 @@ class Preset:
     seeds: tuple[int, ...] = (0, 1, 2)
 
 
+def whole(row: Any, preset: Preset, key: Array) -> ProblemFit:
+    """One network for the whole problem."""
+    return fit_problem(row.network(key, **preset.size), row.problem(preset.points), preset.stages, key=key)
+
+
 @dataclasses.dataclass(frozen=True)
 class Row:
-    """`problem(points)` and `network(key, **size)`; `exact(*coordinates)` on `region` is what the error is measured against.
+    """`problem(points)` and `network(key, **size)`, trained by `fit(row, preset, key)`; `exact(*coordinates)` on `region` is what the error
+    is measured against. Rows that are trained in parts read `problem` and `network` in their own `fit`.
 
-    `quantity(model, points)`: what is compared, the model's values unless given. `published`: the lowest published error (None: there is
-    none); `must` and `aim`: what the row is for. `source`: whose number `published` is."""
+    `quantity(model, points)`: what is compared, the model's values unless given; of an inverse problem the unknown, as a constant, and
+    `exact` its true value. `published`: the lowest published error (None: there is none); `must` and `aim`: what the row is for.
+    `source`: whose number `published` is."""
 
     name: str
-    problem: Callable[[int], Problem]
+    problem: Callable[..., Problem]
     network: Callable[..., Any]
     region: Region
     exact: Callable[..., Array]
@@ -60,6 +67,7 @@ class Row:
     aim: float | None = None
     source: str = ""
     quantity: Callable[[Any, Array], Array] = lambda model, points: model(None, points)
+    fit: Callable[[Any, Preset, Array], ProblemFit] = whole
 
 
 def main(row: Row) -> None:
@@ -82,12 +90,12 @@ def main(row: Row) -> None:
 def run(row: Row, preset_name: str, seeds: tuple[int, ...]) -> dict[str, Any]:
     """All seeds of one preset."""
     preset = row.presets[preset_name]
-    problem, points = row.problem(preset.points), row.region.draw(jax.random.key(10**6), TESTED)
+    points = row.region.draw(jax.random.key(10**6), TESTED)
     truth, answer = row.exact(*points.T).reshape(TESTED, -1), eqx.filter_jit(row.quantity)
     errors, seconds, losses, numbers = [], [], [], 0
     for seed in seeds:
         began = time.perf_counter()
-        found = fit_problem(row.network(jax.random.key(seed), **preset.size), problem, preset.stages, key=jax.random.key(seed))
+        found = row.fit(row, preset, jax.random.key(seed))
         u = answer(found.model, points)
         seconds.append(time.perf_counter() - began)
         errors.append(float(jnp.linalg.norm(u - truth) / jnp.linalg.norm(truth)))

@@ -3,7 +3,7 @@
 from _helmholtz import ENDS, SQUARE, exact, problem
 from _study import Preset, Row, main
 
-from pdesurr.models.features import GaussianField
+from pdesurr.models.gaussians import GaussianField
 from pdesurr.train.physics import LeastSquares
 
 

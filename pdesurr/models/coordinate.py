@@ -10,6 +10,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from pdesurr.checks import require
+from pdesurr.fields import Grid
 from pdesurr.fields.jets import Index, Jet, closure
 from pdesurr.fields.regions import Numbers
 from pdesurr.nn.dense import Dense
@@ -32,7 +33,8 @@ class AbstractCoordinateModel(eqx.Module):
         x = a.points if x is None and a is not None else x
         require(x is not None, "x", "a Grid or points (n, d)", x)
         dtype = a.values.dtype if a is not None else jnp.result_type(float)
-        return unflat(self.jet(Jet.coordinates(nodes(x, dtype))).value, x)  # pyright: ignore[reportArgumentType]
+        u = on_grid(self, x, (), dtype) if isinstance(x, Grid) else self.jet(Jet.coordinates(nodes(x, dtype)))  # pyright: ignore
+        return unflat(u.value, x)  # pyright: ignore[reportArgumentType]
 
 
 def derivatives(model: Any, points: Float[Array, "n d"], indices: Iterable[Index]) -> Jet:
@@ -40,6 +42,14 @@ def derivatives(model: Any, points: Float[Array, "n d"], indices: Iterable[Index
     if hasattr(model, "jet"):
         return model.jet(Jet.coordinates(points, indices))
     return nested_jet(lambda x: model(None, x), points, indices)
+
+
+def on_grid(model: Any, grid: Grid, indices: Iterable[Index] = (), dtype: Any = None) -> Jet:
+    """The same at the nodes of a grid, in the order of its flattened arrays, by the model's own `on_grid(axes, indices)` if it has one."""
+    dtype = jnp.result_type(float) if dtype is None else dtype
+    if hasattr(model, "on_grid"):
+        return model.on_grid([jnp.asarray(b.nodes, dtype) for b in grid.bases], closure(indices, grid.ndim))
+    return derivatives(model, nodes(grid, dtype), indices)
 
 
 def nested_jet(function: Any, points: Float[Array, "n d"], indices: Iterable[Index]) -> Jet:

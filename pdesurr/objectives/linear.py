@@ -46,9 +46,10 @@ def _slopes(at: Any, parts: tuple[Float[Array, "n c"], ...], read: list, indices
     return found
 
 
-def weights_system(model: Any, problem: Problem, drawn: Mapping[str, Drawn]) -> System:
-    """(J, r): the weighted residuals of any coordinate network and their derivative in all its numbers, in `ravel_pytree`'s order."""
-    params, static = eqx.partition(model, eqx.is_inexact_array)
+def weights_system(model: Any, problem: Problem, drawn: Mapping[str, Drawn], moving: Any = eqx.is_inexact_array) -> System:
+    """(J, r): the weighted residuals of any coordinate network and their derivative in its numbers, in `ravel_pytree`'s order: all, or
+    those that `moving` picks as a filter does."""
+    params, static = eqx.partition(model, moving)
     flat, back = ravel_pytree(params)
     rows, residuals = [], []
     for name, d in drawn.items():

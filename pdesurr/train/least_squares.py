@@ -10,12 +10,15 @@ from jaxtyping import Array, Float
 MOST = 1e3  # damping beyond which no step is worth trying
 
 
-def damped_solution(jacobian: Float[Array, "rows columns"], r: Float[Array, " rows"], damping: Array | float) -> Float[Array, " columns"]:
-    """The x that minimises |J x - r|^2 + damping^2 |D x|^2, D the norms of J's columns; `damping` is at least machine precision.
+def damped_solution(jacobian: Float[Array, "rows columns"], r: Float[Array, " rows"], damping: Array | float,
+                    floor: Array | float = 0.0) -> Float[Array, " columns"]:
+    """The x that minimises |J x - r|^2 + damping^2 |D x|^2, D the norms of J's columns, each at least the fraction `floor` of the largest;
+    `damping` is at least machine precision.
 
     By a QR factorisation of the stacked matrix with r as its last column (no normal equations: their condition number is the square), or,
     if J has fewer rows than columns, by its rows' products (Woodbury), which are as many as the rows."""
-    norms = jnp.maximum(jnp.linalg.norm(jacobian, axis=0), jnp.finfo(jacobian.dtype).tiny ** 0.5)
+    norms = jnp.linalg.norm(jacobian, axis=0)
+    norms = jnp.maximum(norms, jnp.maximum(floor * jnp.max(norms), jnp.finfo(jacobian.dtype).tiny ** 0.5))
     scaled = jacobian / norms[None]
     rows, columns = jacobian.shape
     damping = jnp.maximum(jnp.asarray(damping, r.dtype), jnp.finfo(r.dtype).eps)
@@ -28,14 +31,15 @@ def damped_solution(jacobian: Float[Array, "rows columns"], r: Float[Array, " ro
 
 
 def marquardt_step(jacobian: Float[Array, "rows columns"], r: Float[Array, " rows"], squares: Callable[[Array], Array],
-                   damping: float, least: float) -> tuple[Float[Array, " columns"], float, float] | None:
+                   damping: float, least: float, floor: float = 0.0) -> tuple[Float[Array, " columns"], float, float] | None:
     """A step of a Gauss-Newton method with Marquardt's damping, on the host: (change of x, the sum of squares there, the next damping).
 
     `squares(change)` is the sum of squares after a change. The damping falls by 5 if the step lowers it, else grows by 4 until one does;
-    None where none does. Source: Levenberg 1944, Marquardt 1963; for networks Mueller and Zeinhofer, ICML 2023."""
+    None where none does. `floor`: see `damped_solution`; for numbers of like size, of which some hardly matter.
+    Source: Levenberg 1944, Marquardt 1963; for networks Mueller and Zeinhofer, ICML 2023."""
     now = float(jnp.sum(r**2))
     while damping <= MOST:
-        change = -SOLVE(jacobian, r, damping)
+        change = -SOLVE(jacobian, r, damping, floor)
         value = float(squares(change))
         if math.isfinite(value) and value < now:
             return change, value, max(damping / 5, least)

@@ -19,6 +19,7 @@ from jaxtyping import Array
 from pdesurr._runtime import Stopped, locked, progress, stop_signals
 from pdesurr.checks import CheckpointError, DivergedError, require
 from pdesurr.fields.regions import Order
+from pdesurr.objectives.constraints import check_constraints
 from pdesurr.objectives.linear import head_system, weights_system
 from pdesurr.objectives.physics import Problem
 from pdesurr.train import checkpoint, quasi_newton
@@ -201,13 +202,14 @@ class ProblemFit:
 
 def fit_problem(model: Any, problem: Problem, stages: Sequence[AbstractStage], *, key: Key, folder: Path | str | None = None) -> ProblemFit:
     """Train a coordinate network to satisfy `problem`, one stage after the other, in the default precision (float64 under
-    `jax.enable_x64(True)`, which the last two kinds of stage want).
+    `jax.enable_x64(True)`, which the last two kinds of stage want). Raises `UsageError` where a `HardConstraint` contradicts the problem.
 
     With a `folder` each finished round is kept there, and the same call goes on after the last one, bit for bit. Raises `DivergedError`,
     with the last good round kept, `CheckpointError` where the folder holds another training, `Stopped` after SIGTERM or Ctrl-C.
     """
     require(len(stages) > 0, "stages", "at least one", tuple(stages))
     model = jax.tree.map(lambda leaf: leaf.astype(jnp.result_type(float)) if eqx.is_inexact_array(leaf) else leaf, model)
+    check_constraints(model, problem, key)
     where = Path(folder) if folder is not None else None
     identity = [repr(s) for s in stages] + [repr(jax.random.key_data(key).tolist())]
     with ExitStack() as stack:
