@@ -247,6 +247,7 @@ def test_help_is_quick_and_does_not_import_jax(child_env):
     print("seconds", times)
 
 
+@pytest.mark.slow
 def test_smoke_run_reports_and_is_reused(tmp_path, capsys):
     assert main(["run", "--preset", "smoke", "--out", str(tmp_path / "run")]) == 0
     first = capsys.readouterr()

@@ -80,15 +80,16 @@ def test_bad_inputs_are_named(surrogate, a, words):
 
 def test_jit_vmap_and_grad_go_through(surrogate):
     a = inputs()
-    np.testing.assert_allclose(jax.jit(surrogate)(a), surrogate(a), atol=1e-6)
-    np.testing.assert_allclose(jax.vmap(surrogate)(a), surrogate(a), atol=1e-5)
+    u = jax.jit(surrogate)(a)
+    np.testing.assert_allclose(surrogate(a[0]), u[0], atol=1e-6)
+    np.testing.assert_allclose(jax.jit(jax.vmap(surrogate))(a), u, atol=1e-5)
     objective = jax.jit(lambda v: jnp.sum(surrogate(v) ** 2))
     slope, h = jax.grad(objective)(a[0]), 1e-2
     direction = jnp.cos(jnp.asarray(GRID.bases[0].nodes, jnp.float32))[:, None]
     difference = (objective(a[0] + h * direction) - objective(a[0] - h * direction)) / (2 * h)
     np.testing.assert_allclose(jnp.vdot(slope, direction), difference, rtol=2e-3)
-    np.testing.assert_allclose(jax.jit(surrogate.predict)(a), surrogate(a), atol=1e-6)
-    assert jax.grad(lambda v: jnp.sum(surrogate.predict(v)))(a[0]).shape == a[0].shape
+    np.testing.assert_allclose(jax.jit(surrogate.predict)(a), u, atol=1e-6)
+    assert jax.jit(jax.grad(lambda v: jnp.sum(surrogate.predict(v))))(a[0]).shape == a[0].shape
 
 
 def test_an_inverse_problem_inside_jit(surrogate):
@@ -125,6 +126,7 @@ def _other():
     return Heat(nu=0.5)
 
 
+@pytest.mark.slow
 def test_cheapest_setting_reaches_the_error_it_is_asked_for():
     grid = PDE.grid(128)
     a = np.asarray(inputs(8, grid))

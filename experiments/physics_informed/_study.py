@@ -47,6 +47,14 @@ def whole(row: Any, preset: Preset, key: Array) -> ProblemFit:
     return fit_problem(row.network(key, **preset.size), row.problem(preset.points), preset.stages, key=key)
 
 
+def relative_l2(u: Array, truth: Array) -> Array:
+    return jnp.linalg.norm(u - truth) / jnp.linalg.norm(truth)
+
+
+def largest(u: Array, truth: Array) -> Array:
+    return jnp.max(jnp.abs(u - truth))
+
+
 @dataclasses.dataclass(frozen=True)
 class Row:
     """`problem(points)` and `network(key, **size)`, trained by `fit(row, preset, key)`; `exact(*coordinates)` on `region` is what the error
@@ -54,7 +62,7 @@ class Row:
 
     `quantity(model, points)`: what is compared, the model's values unless given; of an inverse problem the unknown, as a constant, and
     `exact` its true value. `published`: the lowest published error (None: there is none); `must` and `aim`: what the row is for.
-    `source`: whose number `published` is."""
+    `source`: whose number `published` is. `error(u, truth)`: in relative L2 unless given."""
 
     name: str
     problem: Callable[..., Problem]
@@ -68,6 +76,7 @@ class Row:
     source: str = ""
     quantity: Callable[[Any, Array], Array] = lambda model, points: model(None, points)
     fit: Callable[[Any, Preset, Array], ProblemFit] = whole
+    error: Callable[[Array, Array], Array] = relative_l2
 
 
 def main(row: Row) -> None:
@@ -98,10 +107,10 @@ def run(row: Row, preset_name: str, seeds: tuple[int, ...]) -> dict[str, Any]:
         found = row.fit(row, preset, jax.random.key(seed))
         u = answer(found.model, points)
         seconds.append(time.perf_counter() - began)
-        errors.append(float(jnp.linalg.norm(u - truth) / jnp.linalg.norm(truth)))
+        errors.append(float(row.error(u, truth)))
         losses.append(found.loss)
         numbers = parameter_count(found.model)
-        print(f"{row.name}, seed {seed}: relative L2 {errors[-1]:.2e}, {seconds[-1]:.0f} s", flush=True)
+        print(f"{row.name}, seed {seed}: error {errors[-1]:.2e}, {seconds[-1]:.0f} s", flush=True)
     spread = {"mean": float(np.mean(errors)), "std": float(np.std(errors, ddof=1)) if len(errors) > 1 else None, "each": errors}
     return {"table": "physics_informed", "row": row.name, "preset": preset_name, "seeds": list(seeds), "error": spread,
             "seconds": seconds, "loss": losses, "parameters": numbers, "stages": [repr(s) for s in preset.stages],

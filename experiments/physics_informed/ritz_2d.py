@@ -1,5 +1,14 @@
-"""The nonlinear elliptic problem in 2 dimensions by its energy."""
+"""The nonlinear elliptic problem in the unit square by its energy, whose integral is a Gauss-Legendre sum, and natural gradients."""
 
 from _ritz import ritz_row
 from _study import Preset, main
 
+from pdesurr.train.natural_gradient import NaturalGradient
+
+ROW = ritz_row(2, {
+    "smoke": Preset(49, {"width": 4}, (NaturalGradient(2, order="gauss"),), (0,)),
+    "cpu": Preset(900, {"width": 20}, (NaturalGradient(80, order="gauss"),)),
+}, must=1e-3, aim=1e-5)
+
+if __name__ == "__main__":
+    main(ROW)

@@ -61,7 +61,7 @@ class Surrogate(eqx.Module):
         require(not np.iscomplexobj(a), "input", "real numbers", a.dtype)
         values = jnp.asarray(a, jnp.float32)
         require(bool(jnp.all(jnp.isfinite(values))), "input", "finite values", "NaN or infinity", "repair or drop those samples")
-        u = self(values)
+        u = _called(self, values)
         for warning in self.range_warnings(values, grid):
             warnings.warn(warning, RangeWarning, stacklevel=3)  # the caller's line: Equinox wraps methods
         return u
@@ -127,3 +127,8 @@ class Surrogate(eqx.Module):
             if np.isfinite(errors).all():
                 return errors
         raise expected("route", "one that is right for every sample (None tries all)", route, "train and check on more nodes")
+
+
+@eqx.filter_jit
+def _called(surrogate: Surrogate, a: Array) -> Array:
+    return surrogate(a)

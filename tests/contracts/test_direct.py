@@ -12,9 +12,15 @@ from pdesurr.checks import UsageError
 from pdesurr.fields import AutodiffField
 
 CASES = pytest.mark.parametrize("case", DIRECT.values(), ids=DIRECT)
+
+
+def among(quick):
+    return pytest.mark.parametrize("case", [pytest.param(c, id=n, marks=[pytest.mark.slow] * (not quick(n))) for n, c in DIRECT.items()])
+
+
 # Gradients through long loops take long to compile.
-LONG = ("KleinGordon", "NonlinearDiffusion", "FlowMixing")
-GRADIENTS = pytest.mark.parametrize("case", [pytest.param(c, id=n, marks=[pytest.mark.slow] * (n in LONG)) for n, c in DIRECT.items()])
+GRADIENTS = among(lambda name: name in ("Poisson, walls", "Helmholtz", "Wave, periodic", "NonlinearPoisson"))
+ONE_OF_EACH = among(lambda name: "," not in name or name in ("Poisson, walls", "Wave, periodic"))
 
 
 def coordinates(grid):
@@ -68,7 +74,7 @@ def test_reference_equals_exact(case, x64):
         assert errors[0] > errors[-1] * (case.sizes[-1] / case.sizes[0]) ** (case.order - 0.3), errors
 
 
-@CASES
+@ONE_OF_EACH
 def test_record_is_the_solution_and_agrees_with_its_refinement(case, x64):
     grid, key = case.pde.grid(case.sizes[-1]), jax.random.key(4)
     a, solution, (fields, right), (fine, fine_right) = jax.jit(lambda k: (
@@ -100,7 +106,7 @@ def test_gradient_in_the_input(case, x64):
     assert np.all(np.abs(np.asarray(rates) - 2) < 0.15), rates
 
 
-@CASES
+@ONE_OF_EACH
 def test_float32_and_coarser_settings(case):
     """All of it runs in float32 without promotion; every setting answers on the grid it was asked for."""
     grid = case.pde.grid(case.sizes[-1])
