@@ -86,7 +86,7 @@ def test_records_follow_one_another_with_their_components_side_by_side():
 
 def test_its_gradient_is_the_loop_s():
     def gradient(call):
-        return eqx.filter_grad(lambda m, a: jnp.sum(call(m, a) ** 2))(fno(), window()[0])
+        return eqx.filter_jit(eqx.filter_grad(lambda m, a: jnp.sum(call(m, a) ** 2)))(fno(), window()[0])
 
     ours = gradient(lambda m, a: RollOut(m, 4, COMPONENTS)(Samples(GRID, a)))
     for a, b in zip(jax.tree.leaves(ours), jax.tree.leaves(gradient(lambda m, a: by_hand(m, a, 4))), strict=True):
@@ -99,6 +99,7 @@ def test_a_key_is_another_for_every_step():
     assert len(np.unique(noisy[0])) == 12 and not RollOut(still, 6, COMPONENTS)(a).any()
 
 
+@pytest.mark.slow
 def test_memory_of_a_gradient_does_not_hold_every_step_s_insides():
     grid, steps, a = Grid([FourierBasis(64), FourierBasis(64)]), 20, jnp.ones((2, 64, 64, 1))
     model, others = eqx.partition(FNO(1, 1, (6, 6), 12, 3, head_width=24, key=jax.random.key(0)), eqx.is_array)
@@ -292,7 +293,7 @@ def test_one_step_training_is_validated_by_the_roll_out_it_is_for(tmp_path):
     scalers = pooled_scalers(inputs, outputs, COMPONENTS, steps=1)
     source, whole = WindowSource(trajectories(), GRID, HISTORY, 1, COMPONENTS), ArraySource(inputs, outputs, GRID)
     result = fit(Scaled(fno(), *scalers), source, RolledOut(1, COMPONENTS, noise=0.01),
-                 TrainConfig(epochs=40, batch_size=8, learning_rate=1e-2), validate=whole, validation_objective=RolledOut(9, COMPONENTS),
+                 TrainConfig(epochs=20, batch_size=8, learning_rate=1e-2), validate=whole, validation_objective=RolledOut(9, COMPONENTS),
                  devices=jax.devices()[:1])
     rolled = Scaled(RollOut(result.model.model, 9, COMPONENTS), *pooled_scalers(inputs, outputs, COMPONENTS))
     batch = whole.take(jnp.arange(6))

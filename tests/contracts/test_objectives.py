@@ -30,18 +30,19 @@ def batch(grid, dtype=jnp.float32):
 @CASES
 @GRIDS
 def test_zero_at_the_exact_answer_and_positive_off_it(objective, grid):
+    call = jax.jit(lambda size, key: objective(Offset(size), batch(grid), key))
     for key in (None, jax.random.key(0)):
-        loss, metrics = objective(Offset(jnp.asarray(0.0)), batch(grid), key)
+        loss, metrics = call(jnp.asarray(0.0), key)
         assert float(loss) < 1e-6
         assert metrics and all(np.isfinite(v) for v in metrics.values())
-        assert float(objective(Offset(jnp.asarray(0.1)), batch(grid), key)[0]) > 1e-3
+        assert float(call(jnp.asarray(0.1), key)[0]) > 1e-3
 
 
 @CASES
 @GRIDS
 def test_gradient_is_the_finite_difference(objective, grid, x64):
     data = batch(grid, jnp.float64)
-    loss = lambda s: objective(Offset(s), data, jax.random.key(0))[0]  # noqa: E731
+    loss = jax.jit(lambda s: objective(Offset(s), data, jax.random.key(0))[0])
     s, h = jnp.asarray(0.3), 1e-6
     np.testing.assert_allclose(jax.grad(loss)(s), (loss(s + h) - loss(s - h)) / (2 * h), rtol=1e-7)
 
