@@ -53,18 +53,26 @@ class Region(eqx.Module):
             points = points.at[:, axis].set(value)
         return points
 
+    @property
+    def free(self) -> tuple[int, ...]:
+        """The axes that are not held."""
+        return tuple(axis for axis in range(self.ndim) if axis not in dict(self.fixed))
+
+    def spread(self, unit: Float[Array, "n k"]) -> Float[Array, "n d"]:
+        """Points of the unit cube of the free axes into the region."""
+        points = jnp.zeros((len(unit), self.ndim), unit.dtype)
+        for column, axis in enumerate(self.free):
+            points = points.at[:, axis].set(unit[:, column])
+        return self.place(points)
+
     def draw(self, key: PRNGKeyArray, n: int, order: Order = "uniform") -> Float[Array, "n d"]:
         """n points: independent and uniform, or "quasi": a Kronecker sequence (generalised golden ratio) under a random shift, which
         fills the region evenly. Its discrepancy falls like 1/n (Roberts 2018)."""
         dtype = jnp.result_type(float)
         if order == "uniform":
             return self.place(jax.random.uniform(key, (n, self.ndim), dtype))
-        free = [axis for axis in range(self.ndim) if axis not in dict(self.fixed)]
-        unit = jnp.zeros((n, self.ndim), dtype)
-        if free:
-            shift = jax.random.uniform(key, (1, len(free)), dtype)
-            unit = unit.at[:, jnp.asarray(free)].set((jnp.asarray(kronecker(n, len(free)), dtype) + shift) % 1.0)
-        return self.place(unit)
+        axes = len(self.free)
+        return self.spread((jnp.asarray(kronecker(n, axes), dtype) + jax.random.uniform(key, (1, axes), dtype)) % 1.0)
 
 
 def box(*ends: tuple[float | int, float | int]) -> Region:
