@@ -99,8 +99,8 @@ class RAD(AbstractAdaptive):
     """Residual-based adaptive distribution: points of the density p ~ |r|^power / mean |r|^power + offset, out of a dense pool that is
     uniform in the regions and new at each renewal; |r|^2 sums the squares of the term's equations.
 
-    The loss is the mean square under p: not the one over the regions, whose zero it shares. Draws are systematic (equally spaced in the
-    pool's cumulative p under a random shift), so a point of the pool is drawn n p times but for less than one.
+    The loss is an unbiased estimate of the mean square under p (on the pool): not of the one over the regions, whose zero it shares. Draws
+    are stratified, one from each n-th part of the pool's cumulative p.
     Source: Wu, Zhu, Tan, Kartha and Lu, Comput. Methods Appl. Mech. Eng. 403 (2023), whose good values are power = offset = 1.
     """
 
@@ -128,7 +128,7 @@ class RAD(AbstractAdaptive):
 
     def take(self, term: Equation, held: State, key: Key) -> Drawn:
         pool, cumulative = held["pool"], held["cumulative"]
-        at = (jnp.arange(term.points, dtype=pool.dtype) + jax.random.uniform(key, (), pool.dtype)) / term.points
+        at = (jnp.arange(term.points, dtype=pool.dtype) + jax.random.uniform(key, (term.points,), pool.dtype)) / term.points
         chosen = jnp.searchsorted(cumulative, at, side="right")
         return at_points(pool[jnp.minimum(chosen, len(pool) - 1)])
 

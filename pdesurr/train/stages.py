@@ -59,6 +59,7 @@ class AbstractFirstOrder(AbstractStage):
     def __post_init__(self):
         check_steps(self.steps, self.per_round)
         require(self.learning_rate > 0, "learning_rate", "a number > 0", self.learning_rate)
+        require(self.reweigh >= 1, "reweigh", "a whole number >= 1", self.reweigh)
 
     @property
     @abc.abstractmethod
