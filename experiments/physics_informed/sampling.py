@@ -1,6 +1,6 @@
 """Adversarial adaptive sampling against uniform points, RAR and RAD on narrow peaks: relative L2 errors at equal points and steps.
 
-    python experiments/physics_informed/sampling.py [--preset smoke|cpu] [--seeds 0 1 2] [--only aas] [--validate] [--json]
+    python experiments/physics_informed/sampling.py [--preset smoke|cpu] [--seeds 0 1 2] [--only AAS] [--validate] [--json]
 
 The same network, optimiser, walls and number of points for all; only where the equation's points lie differs. A peak fills 0.3 per cent of
 the square. Settings are chosen at validation points (`--validate`), errors are told at others.
