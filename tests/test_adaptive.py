@@ -411,12 +411,12 @@ def test_soap_beats_adam_where_the_axes_are_turned(x64):
 @pytest.mark.slow
 def test_the_comparison_runs_at_its_smallest(child_env):
     script = ROOT / "experiments" / "physics_informed" / "sampling.py"
-    command = [sys.executable, str(script), "--preset", "smoke", "--json"]
+    command = [sys.executable, str(script), "--preset", "smoke", "--only", "RAR", "AAS", "--json"]
     done = subprocess.run(command, env=child_env, capture_output=True, text=True, timeout=280)
     assert done.returncode == 0, done.stderr[-2000:]
     result = json.loads(done.stdout.strip().splitlines()[-1])
     assert [(r["problem"], r["sampler"]) for r in result["rows"]] == [
-        (p, s) for p in ("one peak", "two peaks") for s in ("uniform", "RAR", "RAD", "AAS")]
+        (p, s) for p in ("one peak", "two peaks") for s in ("RAR", "AAS")]
     assert all(np.isfinite(r["error"]["mean"]) and r["error"]["mean"] > 0 for r in result["rows"])
 
 
