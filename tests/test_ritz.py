@@ -18,6 +18,7 @@ from pdesurr.models.multistage import MultiStage
 from pdesurr.nn.fixed import Frozen
 from pdesurr.objectives.curvature import curvature_rows
 from pdesurr.objectives.physics import Energy, Equation, Problem
+from pdesurr.objectives.sampling import Fresh
 from pdesurr.pdes import NonlinearPoisson
 from pdesurr.train.multistage import fit_multistage, leftover
 from pdesurr.train.natural_gradient import NaturalGradient
@@ -88,7 +89,7 @@ def test_curvature_is_the_hessian_where_the_network_is_linear(x64):
 
 
 def test_natural_gradients_find_the_minimum(x64):
-    found = fit_problem(network(6, 2), energy(), [NaturalGradient(30, order="gauss")], key=KEY)
+    found = fit_problem(network(6, 2), energy(), [NaturalGradient(30, sampler=Fresh("gauss"))], key=KEY)
     x = jnp.linspace(0, 1, 101)[:, None]
     assert float(jnp.max(jnp.abs(found.model(None, x)[:, 0] - NonlinearPoisson.exact(x[:, 0])))) < 1e-3
     losses = [h["loss"] for h in found.history]

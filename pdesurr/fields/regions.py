@@ -55,13 +55,20 @@ class Region(eqx.Module):
 
     @property
     def free(self) -> tuple[int, ...]:
-        """The axes along which the region extends."""
+        """The axes that are not held."""
         return tuple(axis for axis in range(self.ndim) if axis not in dict(self.fixed))
 
     @property
     def volume(self) -> float:
         """Of the region itself: an area for a wall of a box, 1 for a point."""
         return math.prod(self.upper[axis] - self.lower[axis] for axis in self.free)
+
+    def spread(self, unit: Float[Array, "n k"]) -> Float[Array, "n d"]:
+        """Points of the unit cube of the free axes into the region."""
+        points = jnp.zeros((len(unit), self.ndim), unit.dtype)
+        for column, axis in enumerate(self.free):
+            points = points.at[:, axis].set(unit[:, column])
+        return self.place(points)
 
     def draw(self, key: PRNGKeyArray, n: int, order: Order = "uniform") -> Float[Array, "n d"]:
         """Points: "uniform", n independent ones; "quasi", a Kronecker sequence (generalised golden ratio) under a random shift, which
@@ -71,22 +78,19 @@ class Region(eqx.Module):
             return self.place(jax.random.uniform(key, (n, self.ndim), dtype))
         if order == "gauss":
             return self.quadrature(n)[0]
-        unit = jnp.zeros((n, self.ndim), dtype)
-        if self.free:
-            shift = jax.random.uniform(key, (1, len(self.free)), dtype)
-            unit = unit.at[:, jnp.asarray(self.free)].set((jnp.asarray(kronecker(n, len(self.free)), dtype) + shift) % 1.0)
-        return self.place(unit)
+        axes = len(self.free)
+        return self.spread((jnp.asarray(kronecker(n, axes), dtype) + jax.random.uniform(key, (1, axes), dtype)) % 1.0)
 
     def quadrature(self, n: int) -> tuple[Float[Array, "m d"], Float[Array, " m"]]:
         """Gauss-Legendre nodes, as many along each free axis as make at most n, and their weights, of mean 1: with k along an axis
         polynomials of degree 2 k - 1 are integrated exactly."""
-        side = math.floor(n ** (1 / len(self.free)) + 1e-9) if self.free else 1
+        axes = len(self.free)
+        side = math.floor(n ** (1 / axes) + 1e-9) if axes else 1
         nodes, weights = np.polynomial.legendre.leggauss(side)
-        unit, mass = np.zeros((side ** len(self.free), self.ndim)), np.ones(side ** len(self.free))
-        for axis, grid in zip(self.free, np.indices((side,) * len(self.free)).reshape(len(self.free), side ** len(self.free)), strict=True):
-            unit[:, axis], mass = (nodes[grid] + 1) / 2, mass * weights[grid] / np.mean(weights)
+        places = np.indices((side,) * axes).reshape(axes, side**axes).T
         dtype = jnp.result_type(float)
-        return self.place(jnp.asarray(unit, dtype)), jnp.asarray(mass, dtype)
+        return (self.spread(jnp.asarray((nodes[places] + 1) / 2, dtype)),
+                jnp.asarray(np.prod(weights[places] / np.mean(weights), axis=1), dtype))
 
 
 def box(*ends: tuple[float | int, float | int]) -> Region:

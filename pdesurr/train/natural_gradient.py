@@ -3,17 +3,16 @@
 import dataclasses
 from typing import Any
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jax.flatten_util import ravel_pytree
 from jaxtyping import Array
 
 from pdesurr.checks import require
-from pdesurr.fields.regions import Order
 from pdesurr.objectives.curvature import curvature_rows
 from pdesurr.objectives.physics import Problem
-from pdesurr.train.physics import AbstractStage, Advance, check_steps
+from pdesurr.objectives.sampling import AbstractSampler, Fresh, Points
+from pdesurr.objectives.weighting import flattened
+from pdesurr.train.stages import AbstractStage, Advance, check_steps
 from pdesurr.types import Key
 
 LENGTHS = 0.5 ** jnp.arange(12.0)  # of the step, the best of which is taken
@@ -21,16 +20,16 @@ LENGTHS = 0.5 ** jnp.arange(12.0)  # of the step, the best of which is taken
 
 @dataclasses.dataclass(frozen=True)
 class NaturalGradient(AbstractStage):
-    """Steps along -(A^T A + damping trace / n)^-1 g, g the loss's gradient and A^T A its curvature (see `objectives.curvature`), each as long as
-    lowers the loss most among halvings. What `LeastSquares` is for residuals, for an `Energy` as well; in float64.
+    """Steps along -(A^T A + damping trace / n)^-1 g, g the loss's gradient and A^T A its curvature (see
+    `objectives.curvature`), each as long as lowers the loss most among halvings. What `LeastSquares` is for residuals, for an `Energy` as well; in float64.
 
     Points are fixed for all steps. Ends where no length lowers the loss. Memory: points times derivatives read times numbers.
-    Source: Mueller and Zeinhofer, ICML 2023. Good values: 50 steps, a network of some hundred numbers, `order` "gauss" up to three axes.
+    Source: Mueller and Zeinhofer, ICML 2023. Good values: 50 steps, a network of some hundred numbers, `Fresh("gauss")` up to three axes.
     """
 
     steps: int = 50
     damping: float = 1e-10
-    order: Order = "quasi"
+    sampler: AbstractSampler = Fresh("quasi")
 
     def __post_init__(self):
         check_steps(self.steps, 1)
@@ -40,19 +39,18 @@ class NaturalGradient(AbstractStage):
     def rounds(self) -> int:
         return self.steps
 
-    def start(self, model: Any) -> Any:
-        return jnp.zeros(())
+    def start(self, problem: Problem, model: Any, key: Key) -> Any:
+        """The points."""
+        return self.sampler.draw(problem, model, self.sampler.start(problem, key), key)[0]
 
-    def advance(self, problem: Problem, model: Any, key: Key) -> Advance:
-        static = eqx.filter(model, eqx.is_inexact_array, inverse=True)
-        drawn = problem.draw(key, self.order)
+    def advance(self, problem: Problem, model: Any) -> Advance:
+        _, back = flattened(model)
 
         @jax.jit
-        def step(params: Any) -> tuple[Any, Array, Array]:
-            x, back = ravel_pytree(params)
-            loss = lambda v: problem.loss(eqx.combine(back(v), static), drawn)[0]  # noqa: E731
+        def step(x: Array, drawn: Points) -> tuple[Array, Array, Array]:
+            loss = lambda v: problem.loss(back(v), drawn)[0]  # noqa: E731
             before, gradient = jax.value_and_grad(loss)(x)
-            rows = curvature_rows(eqx.combine(params, static), problem, drawn)
+            rows = curvature_rows(back(x), problem, drawn)
             matrix = jnp.matmul(rows.T, rows, precision="highest")
             ridge = self.damping * jnp.mean(jnp.diagonal(matrix)) * jnp.eye(x.size, dtype=x.dtype)
             downhill = -jax.scipy.linalg.cho_solve(jax.scipy.linalg.cho_factor(matrix + ridge), gradient)
@@ -60,10 +58,11 @@ class NaturalGradient(AbstractStage):
             values = jnp.where(jnp.isfinite(values), values, jnp.inf)
             best = jnp.argmin(values)
             fell = values[best] < before
-            return back(jnp.where(fell, x + LENGTHS.astype(x.dtype)[best] * downhill, x)), jnp.where(fell, values[best], before), fell
+            return jnp.where(fell, x + LENGTHS.astype(x.dtype)[best] * downhill, x), jnp.where(fell, values[best], before), fell
 
         def advance(model: Any, state: Any, key: Key) -> tuple[Any, Any, list[float], bool]:
-            params, value, fell = step(eqx.filter(model, eqx.is_inexact_array))
-            return eqx.combine(params, static), state, [float(value)], bool(fell)
+            del key
+            x, value, fell = step(flattened(model)[0], state)
+            return back(x), state, [float(value)], bool(fell)
 
         return advance

@@ -12,11 +12,11 @@ from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Float
 
 from pdesurr.checks import require
-from pdesurr.fields.regions import Order
 from pdesurr.objectives.linear import head_system, weights_system
 from pdesurr.objectives.physics import Problem
+from pdesurr.objectives.sampling import AbstractSampler, Fresh, Points
 from pdesurr.train.least_squares import damped_solution, marquardt_step
-from pdesurr.train.physics import AbstractStage, Advance
+from pdesurr.train.stages import AbstractStage, Advance
 from pdesurr.types import Key
 
 RIDGE = 1e-14  # of the head's solution, relative to the columns
@@ -43,7 +43,7 @@ class VariableProjection(AbstractStage):
     damping: float = 1e-2
     least: float = 1e-10
     tolerance: float = 1e-3
-    order: Order = "quasi"
+    sampler: AbstractSampler = Fresh("quasi")
 
     def __post_init__(self):
         require(self.steps >= 1, "steps", "a number > 0", self.steps)
@@ -53,28 +53,27 @@ class VariableProjection(AbstractStage):
     def rounds(self) -> int:
         return self.steps
 
-    def start(self, model: Any) -> Any:
-        return jnp.asarray(self.damping)
+    def start(self, problem: Problem, model: Any, key: Key) -> Any:
+        return jnp.asarray(self.damping), self.sampler.draw(problem, model, self.sampler.start(problem, key), key)[0]
 
-    def advance(self, problem: Problem, model: Any, key: Key) -> Advance:
+    def advance(self, problem: Problem, model: Any) -> Advance:
         require(hasattr(model, "features"), "model", "one that is linear in its head (GaussianField)", type(model).__name__)
         moving = jax.tree.map(eqx.is_inexact_array, model)
         moving = eqx.tree_at(lambda m: m.head, moving, False)
         require(any(jax.tree.leaves(moving)), "model", "one whose features have numbers of their own (GaussianField)", type(model).__name__)
-        drawn = problem.draw(key, self.order)
         theta = lambda model: ravel_pytree(eqx.filter(model, moving))  # noqa: E731
-        loss = eqx.filter_jit(lambda model: problem.loss(model, drawn)[0])
+        loss = eqx.filter_jit(lambda model, drawn: problem.loss(model, drawn)[0])
 
         @eqx.filter_jit
-        def solved(model: Any) -> tuple[Any, Array]:
+        def solved(model: Any, drawn: Points) -> tuple[Any, Array]:
             """The head one Gauss-Newton step on, and the loss there."""
             jacobian, r = head_system(model, problem, drawn)
             change = damped_solution(jacobian, r, RIDGE).reshape(model.head.shape)
             model = eqx.tree_at(lambda m: m.head, model, model.head - change.astype(model.head.dtype))
-            return model, loss(model)
+            return model, loss(model, drawn)
 
         @eqx.filter_jit
-        def projected(model: Any) -> tuple[Array, Array]:
+        def projected(model: Any, drawn: Points) -> tuple[Array, Array]:
             by_head, r = head_system(model, problem, drawn)
             return _projected(by_head, weights_system(model, problem, drawn, moving)[0], r)
 
@@ -82,25 +81,26 @@ class VariableProjection(AbstractStage):
             x, back = theta(model)
             return eqx.combine(back(x + change), model)
 
-        def squares_from(model: Any) -> Callable[[Array], Array]:
-            return lambda change: jnp.where(jnp.max(jnp.abs(change)) <= MOST, solved(moved(model, change))[1], jnp.inf)
+        def squares_from(model: Any, drawn: Points) -> Callable[[Array], Array]:
+            return lambda change: jnp.where(jnp.max(jnp.abs(change)) <= MOST, solved(moved(model, change), drawn)[1], jnp.inf)
 
         def advance(model: Any, state: Any, key: Key) -> tuple[Any, Any, list[float], bool]:
             del key
-            better, found_loss = solved(model)
-            before, after = float(loss(model)), float(found_loss)
+            damping, drawn = state
+            better, found_loss = solved(model, drawn)
+            before, after = float(loss(model, drawn)), float(found_loss)
             model, before = (better, after) if after < before else (model, before)
             if not math.isfinite(before):
                 return model, state, [before], False
-            jacobian, r = projected(model)
+            jacobian, r = projected(model, drawn)
             rest = max(before - float(jnp.sum(r**2)), 0.0) ** 0.5  # what a nonlinear problem's head has not reached yet
             jacobian = jnp.concatenate([jacobian, jnp.zeros_like(jacobian[:1])])
             r = jnp.concatenate([r, jnp.full((1,), rest, r.dtype)])
-            found = marquardt_step(jacobian, r, squares_from(model), float(state), self.least, FLOOR)
+            found = marquardt_step(jacobian, r, squares_from(model, drawn), float(damping), self.least, FLOOR)
             if found is None:
                 return model, state, [before], False
-            change, value, damping = found
-            return solved(moved(model, change))[0], jnp.asarray(damping), [value], (before - value) > self.tolerance * before
+            change, value, lower = found
+            return solved(moved(model, change), drawn)[0], (jnp.asarray(lower), drawn), [value], (before - value) > self.tolerance * before
 
         return advance
 
