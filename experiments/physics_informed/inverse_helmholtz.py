@@ -20,7 +20,7 @@ PDE, SQUARE, VALUES = Helmholtz(k=3.0), box((-1, 1), (-1, 1)), 1000
 def problem(points: int) -> Problem:
     text = lambda u, square: laplacian(u, "x", "y") + square * u - known(u, lambda x, y: PDE.source(x, y, 1, 1), "x", "y")  # noqa: E731
     at = SQUARE.draw(jax.random.key(7), VALUES)
-    u = PDE.exact(*at.T, 1, 1)
+    u = PDE.exact(at[:, 0], at[:, 1], 1, 1)
     noisy = u + 0.01 * jnp.std(u) * jax.random.normal(jax.random.key(8), u.shape)
     return Problem({"equation": Equation(text, (SQUARE,), points), "data": Observations(at, noisy[:, None]),
                     "walls": Equation(lambda u, square: u, faces(SQUARE, (0, 1)), points // 5, 1e4)}, ("x", "y"))
