@@ -19,8 +19,8 @@ FINE, PARTS, IN_TIME = 8001, 24, 6  # nodes of the monitor, regions of equal sha
 
 
 class Layers:
-    """Where a window's layers are: the monitor 1 + a |u_x| of the state at its start, a such that both terms have the same integral, widened
-    to a hundredth of the axis; and its shares, as a function of x that rises from 0 to 1."""
+    """Where a window's layers are: the monitor 1 + a |u_x| of the state at its start, a such that both terms have the same integral,
+    widened to a hundredth of the axis; and its shares, as a function of x that rises from 0 to 1."""
 
     def __init__(self, part: Region, slope: Callable[[Array], Array]):
         self.part = part

@@ -1,5 +1,3 @@
 """The nonlinear elliptic problem in 5 dimensions by its energy."""
 
-from _ritz import ritz_row
-from _study import Preset, main
 

@@ -32,13 +32,13 @@ def curvature_rows(model: Any, problem: Problem, drawn: Mapping[str, Drawn]) -> 
             jet = derivatives(eqx.combine(back(p), static), x[None], indices)
             return jnp.stack([jet.part(i)[0] for i in indices])
 
-        def rows(point: Drawn, name=name, indices=indices, reads=reads, n=len(d.points)) -> Array:
+        def rows(point: Drawn, name=name, indices=indices, reads=reads, d=d) -> Array:
             single = Drawn(point.points[None], point.values[None], point.weights[None])
             parts = reads(flat, point.points)
 
             def share(v: Array) -> Array:
                 jet = Jet(tuple(v.reshape(parts.shape)[:, None]), indices)
-                return problem.amount(name, problem.evaluate(name, jet, single, q), single) / n
+                return problem.amount(name, problem.evaluate(name, jet, single, q), single) / len(d.points)
 
             values, vectors = jnp.linalg.eigh(jax.hessian(share)(parts.ravel()))
             slopes = jax.jacrev(reads)(flat, point.points).reshape(parts.size, -1)

@@ -119,8 +119,8 @@ class Problem(eqx.Module):
     """What a coordinate network must satisfy: `terms` by name, on axes called `names` ("t", "x", ...), with `channels` unknown functions.
 
     Its loss is sum_terms weight mean_points (residual^2), squared residuals of a term's several equations added: the strong form of Raissi,
-    Perdikaris and Karniadakis (J. Comput. Phys. 378, 2019); an `Energy` adds its integral. A model with numbers to be found as well (`WithUnknowns`) passes them to
-    the texts by name. Raises `UsageError` where a text does not fit the axes or the regions.
+    Perdikaris and Karniadakis (J. Comput. Phys. 378, 2019); an `Energy` adds its integral. A model with numbers to be found
+    as well (`WithUnknowns`) passes them to the texts by name. Raises `UsageError` where a text does not fit the axes or the regions.
     """
 
     terms: dict[str, Term]
@@ -165,8 +165,8 @@ class Problem(eqx.Module):
 
     def root(self, name: str, drawn: Drawn) -> Float[Array, "n 1"]:
         """What a term's residuals are multiplied by: the root of weight / n at each point. Raises `UsageError` for an energy."""
-        require(not isinstance(self.terms[name], Energy), f"term {name!r}", "an equation or observations, whose squares are summed", "Energy",
-                "minimise it by Adam, QuasiNewton or NaturalGradient")
+        require(not isinstance(self.terms[name], Energy), f"term {name!r}", "an equation or observations, whose squares are summed",
+                "Energy", "minimise it by Adam, QuasiNewton or NaturalGradient")
         return jnp.sqrt(self.terms[name].weight * drawn.weights / len(drawn.points))[:, None]
 
     def loss(self, model: Any, drawn: Mapping[str, Drawn]) -> tuple[Array, dict[str, Array]]:

@@ -24,8 +24,8 @@ LINES, SAMPLES = 16, 2001  # through the region along each axis, on which zeros 
 
 @dataclasses.dataclass(frozen=True)
 class Leftover:
-    """What a network leaves of an equation: the root mean square of its residual, the wavenumber along the axis where that changes sign most
-    often (of the region scaled to (-1, 1)), and the size of the missing function, residual / wavenumber^order in the region's own units."""
+    """What a network leaves of an equation: the root mean square of its residual, the wavenumber along the axis where that changes sign
+    most often (of the region scaled to (-1, 1)), and the size of the missing function, residual / wavenumber^order in its own units."""
 
     residual: float
     wavenumber: float
@@ -55,8 +55,8 @@ def _lines(region: Region, axis: int, key: Key) -> Array:
     return region.place(jnp.broadcast_to(starts, (LINES, SAMPLES, region.ndim)).at[..., axis].set(along).reshape(-1, region.ndim))
 
 
-def fit_multistage(make: Callable[[float, Key], Any], problem: Problem, name: str, trainings: Sequence[Sequence[AbstractStage]], *, key: Key,
-                   folder: Path | str | None = None) -> ProblemFit:
+def fit_multistage(make: Callable[[float, Key], Any], problem: Problem, name: str, trainings: Sequence[Sequence[AbstractStage]], *,
+                   key: Key, folder: Path | str | None = None) -> ProblemFit:
     """Networks made one after the other by `make(wavenumber, key)`, each trained by the next of `trainings` on what those before leave of
     `problem`, measured on its equation `name`; the first gets the wavenumber 0.
 

@@ -21,7 +21,8 @@ LENGTHS = 0.5 ** jnp.arange(12.0)  # of the step, the best of which is taken
 @dataclasses.dataclass(frozen=True)
 class NaturalGradient(AbstractStage):
     """Steps along -(A^T A + damping trace / n)^-1 g, g the loss's gradient and A^T A its curvature (see
-    `objectives.curvature`), each as long as lowers the loss most among halvings. What `LeastSquares` is for residuals, for an `Energy` as well; in float64.
+    `objectives.curvature`), each as long as lowers the loss most among halvings. What `LeastSquares` is for residuals, this is for an
+    `Energy` as well; in float64.
 
     Points are fixed for all steps. Ends where no length lowers the loss. Memory: points times derivatives read times numbers.
     Source: Mueller and Zeinhofer, ICML 2023. Good values: 50 steps, a network of some hundred numbers, `Fresh("gauss")` up to three axes.
