@@ -17,15 +17,20 @@ del ensure_correct
 _HOME = {
     "Batch": "pdesurr.types",
     "Burgers": "pdesurr.pdes",
+    "Energy": "pdesurr.objectives.physics",
+    "Equation": "pdesurr.objectives.physics",
     "FNO": "pdesurr.models",
     "FourierBasis": "pdesurr.fields",
     "GaussianRandomField": "pdesurr.fields",
     "Grid": "pdesurr.fields",
+    "Observations": "pdesurr.objectives.physics",
     "PDESource": "pdesurr.data.sources",
+    "Problem": "pdesurr.objectives.physics",
     "Samples": "pdesurr.types",
     "Surrogate": "pdesurr.surrogates",
     "TrainConfig": "pdesurr.train",
     "fit": "pdesurr.train",
+    "fit_problem": "pdesurr.train.physics",
     "generate": "pdesurr.data",
     "load_surrogate": "pdesurr.surrogates",
     "open_dataset": "pdesurr.data",
@@ -36,15 +41,20 @@ _HOME = {
 __all__ = [  # noqa: F822  (the names come from __getattr__)
     "Batch",
     "Burgers",
+    "Energy",
+    "Equation",
     "FNO",
     "FourierBasis",
     "GaussianRandomField",
     "Grid",
+    "Observations",
     "PDESource",
+    "Problem",
     "Samples",
     "Surrogate",
     "TrainConfig",
     "fit",
+    "fit_problem",
     "generate",
     "load_surrogate",
     "open_dataset",
@@ -58,9 +68,11 @@ if TYPE_CHECKING:
     from pdesurr.fields import FourierBasis, GaussianRandomField, Grid
     from pdesurr.models import FNO
     from pdesurr.objectives import relative_h1, relative_l2
+    from pdesurr.objectives.physics import Energy, Equation, Observations, Problem
     from pdesurr.pdes import Burgers
     from pdesurr.surrogates import Surrogate, load_surrogate
     from pdesurr.train import TrainConfig, fit
+    from pdesurr.train.physics import fit_problem
     from pdesurr.types import Batch, Samples
 
 

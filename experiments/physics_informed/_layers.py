@@ -53,29 +53,42 @@ class Layers:
                            (jnp.asarray(means), jnp.asarray(scales), 0 * field.head))
 
 
-def fit_layers(start: Callable[[Array], Array], terms: Callable[..., dict[str, Any]]) -> Any:
-    """The `fit` of a row: `start(x)` at the first window, `terms(part, regions, points)` the equation and the walls of each."""
+def march(start: Callable[[Array], Array], network: Callable[..., Any], terms: Callable[..., Any]) -> Any:
+    """The `fit` of a row by windows in time: `start(x)` at the first, `network(part, before, **size, key)` and, as `terms(part, before,
+    points)`, the regions whose starts take over what the window before ended with, and what holds besides."""
 
     def fit(row, preset, key):
         size = dict(preset.size)
-        box, count = row.region, size.pop("windows")
-        found: dict[Region, Layers] = {}
-
-        def layers(part: Region, before: Any) -> Layers:
-            if part not in found:
-                at = lambda x: jnp.stack([jnp.full_like(x, part.lower[0]), x], axis=1)  # noqa: E731
-                slope = jax.vmap(jax.grad(start)) if before is None else lambda x: derivatives(before, at(x), ((0, 1),)).part((0, 1))[:, 0]
-                found[part] = Layers(part, slope)
-            return found[part]
 
         def problem(part: Region, before: Any) -> Problem:
-            regions = layers(part, before).regions()
+            regions, own = terms(part, before, preset.points)
             at = [r.at(0, part.lower[0]) for r in regions]
-            own = before or (lambda a, x: start(x[:, 1])[:, None])
-            handed = handed_over(own, at, max(preset.points // 4, PARTS), 1e3, key=key)
-            return Problem({**terms(part, regions, preset.points), "start": handed}, ("t", "x"))
+            value = before or (lambda a, x: start(x[:, 1])[:, None])
+            return Problem({**own, "start": handed_over(value, at, max(preset.points // 4, len(at)), 1e3, key=key)}, ("t", "x"))
 
-        return fit_windows(windows(box, count), lambda part, before, own: layers(part, before).network(**size, key=own), problem,
-                           preset.stages, key=key)
+        parts = windows(row.region, size.pop("windows"))
+        return fit_windows(parts, lambda part, before, own: network(part, before, **size, key=own), problem, preset.stages, key=key)
 
     return fit
+
+
+def fit_layers(start: Callable[[Array], Array], terms: Callable[..., dict[str, Any]]) -> Any:
+    """The same with Gaussians in layers; `terms(part, regions, points)` is the equation and the walls of a window."""
+
+    def layers(part: Region, before: Any) -> Layers:
+        at = lambda x: jnp.stack([jnp.full_like(x, part.lower[0]), x], axis=1)  # noqa: E731
+        later = lambda x: derivatives(before, at(x), ((0, 1),)).part((0, 1))[:, 0]  # noqa: E731
+        return Layers(part, jax.vmap(jax.grad(start)) if before is None else later)
+
+    def network(part: Region, before: Any, gaussians: int, overlap: float, key: Array) -> GaussianField:
+        return layers(part, before).network(gaussians, overlap, key)
+
+    def given(part: Region, before: Any, points: int) -> tuple[tuple[Region, ...], dict[str, Any]]:
+        regions = layers(part, before).regions()
+        return regions, terms(part, regions, points)
+
+    return march(start, network, given)
+
+
+def none(points: int) -> Problem:
+    raise NotImplementedError("each window has its own problem")
