@@ -55,6 +55,15 @@ def shared_data() -> Path:
     return folder
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Besides those that are marked where they stand, what took more than two seconds of a core when it was last measured is slow,
+    unless nothing quicker tries the same: the lines of slow.txt."""
+    slow = set((ROOT / "tests" / "slow.txt").read_text().splitlines())
+    for item in items:
+        if item.nodeid.removeprefix("tests/") in slow:
+            item.add_marker(pytest.mark.slow)
+
+
 def pytest_report_header() -> str:
     """Which versions these results are about."""
     return f"jax {jax.__version__}, Python {sys.version.split()[0]}, {jax.device_count()} devices"

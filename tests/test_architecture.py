@@ -196,3 +196,9 @@ def test_the_front_door_opens():
         assert getattr(pdesurr, name) is not None
     with pytest.raises(AttributeError, match="has no attribute 'Nonsense'"):
         pdesurr.Nonsense  # noqa: B018
+
+
+def test_what_is_listed_as_slow_exists():
+    for line in (PACKAGE.parent / "tests" / "slow.txt").read_text().splitlines():
+        file, test = line.split("[")[0].split("::")
+        assert f"def {test}(" in (PACKAGE.parent / "tests" / file).read_text(), line

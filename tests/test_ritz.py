@@ -20,6 +20,7 @@ from pdesurr.objectives.curvature import curvature_rows
 from pdesurr.objectives.physics import Energy, Equation, Problem
 from pdesurr.objectives.sampling import Fresh
 from pdesurr.pdes import NonlinearPoisson
+from pdesurr.train.curriculum import fit_curriculum
 from pdesurr.train.multistage import fit_multistage, leftover
 from pdesurr.train.natural_gradient import NaturalGradient
 from pdesurr.train.physics import Adam, LeastSquares, fit_problem
@@ -149,3 +150,25 @@ def test_a_second_network_lowers_the_error_by_orders(x64):
     x = jnp.linspace(-1, 1, 2001)
     first, second = (float(jnp.max(jnp.abs(m(None, x[:, None])[:, 0] - f(x)))) for m in (one, two))
     assert second < first / 100
+
+
+# Sequences of problems, and problems that do not fit the model.
+
+
+def test_a_curriculum_goes_on_from_the_problem_before(x64):
+    """The second training starts at what the first found: of the same problem it has nothing left to do."""
+    problem = target(lambda x: x**2)
+    found = fit_curriculum(network(3, lower=-1.0), [problem, problem], [[LeastSquares(30, "all", 1e-2)], [Adam(1, 1e-9, 1)]], key=KEY)
+    first = [h["loss"] for h in found.history if h["problem"] == 0]
+    last = [h["loss"] for h in found.history if h["problem"] == 1]
+    assert first[-1] < 1e-3 * first[0] and len(last) == 1
+    np.testing.assert_allclose(last[0], first[-1], rtol=0.2)  # on other points
+    with pytest.raises(UsageError, match="2 sequences of stages"):
+        fit_curriculum(network(), [problem, problem], [[Adam()]], key=KEY)
+
+
+def test_points_outside_the_models_box_are_refused():
+    with pytest.raises(UsageError, match=r"term 'fit': expected points within the model's box, from \[0.0\] to \[1.0\].*\[-1.0\]"):
+        fit_problem(network(), target(jnp.sin), [Adam(1, 1e-3, 1)], key=KEY)
+    with pytest.raises(UsageError, match="points of 1 coordinates"):
+        fit_problem(network(), energy(2), [Adam(1, 1e-3, 1)], key=KEY)

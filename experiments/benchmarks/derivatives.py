@@ -21,14 +21,12 @@ from pdesurr.allocator import tune_allocator
 POINTS = 2048
 
 
-def network_losses():
-    """u_t - u_xx of a perceptron 2 -> 4 x 64 -> 1."""
+def network_losses(make, name: str):
+    """u_t - u_xx of a network of two coordinates."""
     import jax
     import jax.numpy as jnp
 
-    from pdesurr.models.coordinate import CoordinateMLP, derivatives
-
-    model = CoordinateMLP((-1.0, -1.0), (1.0, 1.0), 1, 64, 4, key=jax.random.key(0))
+    from pdesurr.models.coordinate import derivatives
 
     def ours(m, x):
         jet = derivatives(m, x, ((1, 0), (0, 2)))
@@ -39,46 +37,35 @@ def network_losses():
         r = lambda p: jax.grad(u, 0)(*p) - jax.grad(jax.grad(u, 1), 1)(*p)  # noqa: E731
         return jnp.mean(jax.vmap(r)(x) ** 2)
 
-    return "perceptron 2-4x64-1, u_t - u_xx", model, ours, nested
+    return f"{name}, u_t - u_xx", make(jax.random.key(0)), ours, nested
 
 
-def gaussian_losses(channels: int = 4, gaussians: int = 800):
-    """u + Lap u of four channels of 800 Gaussians and a perceptron of width 16."""
+def gaussian_losses():
+    """u + Lap u of the published model: four channels of 800 Gaussians and a perceptron of width 16."""
     import jax
     import jax.numpy as jnp
 
-    from pdesurr.fields.jets import Jet, concatenate
-    from pdesurr.models.gaussians import GaussianField
-    from pdesurr.nn.dense import Dense
-    from pdesurr.nn.smooth import tanh
+    from pdesurr.fields.jets import Jet
+    from pdesurr.models.gaussians import PIG
 
-    box = ((-1.0, -1.0), (1.0, 1.0))
-    keys = jax.random.split(jax.random.key(0), channels + 2)
-    fields = [GaussianField(*box, 1, gaussians, 0.3, key=k) for k in keys[:channels]]
-    layers = (Dense(channels, 16, key=keys[-2]), Dense(16, 1, key=keys[-1]))
+    model = PIG((-1.0, -1.0), (1.0, 1.0), 1, 4, 800, 0.3, key=jax.random.key(0))
 
-    def head(layers, jet):
-        return layers[1](layers[0](jet).map(tanh))
-
-    def ours(model, x):
-        fields, layers = model
-        jet = Jet.coordinates(x, ((2, 0), (0, 2)))
-        u = head(layers, concatenate([f.jet(jet) for f in fields]))
+    def ours(m, x):
+        u = m.jet(Jet.coordinates(x, ((2, 0), (0, 2))))
         return jnp.mean((u.value + u.part((2, 0)) + u.part((0, 2))) ** 2)
 
-    def by_coordinate(model, x):
-        fields, layers = model
-
+    def by_coordinate(m, x):
         def u(x):
-            z = [(x[:, None] - f.gaussians.means[None]) / jnp.exp(f.gaussians.log_scales)[None] for f in fields]
-            sums = [jnp.exp(-0.5 * (v**2).sum(-1)) @ f.head for v, f in zip(z, fields, strict=True)]
-            return head(layers, Jet((jnp.concatenate(sums, 1),), ((0, 0),))).value[:, 0]
+            z = (x[:, None, None] - m.gaussians.means[None]) / jnp.exp(m.gaussians.log_scales)[None]
+            channels = jnp.einsum("pcn,cn->pc", jnp.exp(-0.5 * (z**2).sum(-1)), m.weights)
+            hidden = jnp.tanh(channels @ m.hidden.weight + m.hidden.bias[None])
+            return (hidden @ m.last.weight + m.last.bias[None])[:, 0]
 
         slope = jax.grad(lambda x: u(x).sum())
         second = [jax.jvp(slope, (x,), (jnp.zeros_like(x).at[:, i].set(1),))[1][:, i] for i in range(2)]
         return jnp.mean((u(x) + second[0] + second[1]) ** 2)
 
-    return f"{channels} x {gaussians} Gaussians, u + Lap u", (fields, layers), ours, by_coordinate
+    return "PIG, 4 x 800 Gaussians, u + Lap u", model, ours, by_coordinate
 
 
 def main() -> None:
@@ -89,9 +76,15 @@ def main() -> None:
     import equinox as eqx
     import jax
 
+    from pdesurr.models.coordinate import CoordinateMLP, PirateNet
+
+    box = ((-1.0, -1.0), (1.0, 1.0))
+    cases = [
+        (*network_losses(lambda key: CoordinateMLP(*box, 1, 64, 4, key=key), "perceptron 2-4x64-1"), "nested grad"),
+        (*network_losses(lambda key: PirateNet(*box, 1, 256, 3, scale=2.0, key=key), "PirateNet, 3 blocks of 256"), "nested grad"),
+        (*gaussian_losses(), "forward over reverse")]
     rows, x = [], jax.random.uniform(jax.random.key(1), (POINTS, 2), minval=-1, maxval=1)
-    for make, peer in ((network_losses, "nested grad"), (gaussian_losses, "forward over reverse")):
-        name, model, ours, other = make()
+    for name, model, ours, other, peer in cases:
         steps = {who: eqx.filter_jit(eqx.filter_value_and_grad(f)) for who, f in (("ours", ours), ("peer", other))}
         losses = [float(step(model, x)[0]) for step in steps.values()]  # pyright: ignore[reportCallIssue]
         calls = {who: lambda step=step, model=model: step(model, x) for who, step in steps.items()}

@@ -1,15 +1,34 @@
-"""Whether what holds by construction agrees with what is asked."""
+"""Whether a model's box and what holds by construction agree with what is asked."""
 
 from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from pdesurr.checks import require
 from pdesurr.fields.jets import Jet
 from pdesurr.models.constrained import HardConstraint
-from pdesurr.objectives.physics import Problem, WithUnknowns, unknowns_of
+from pdesurr.objectives.physics import Observations, Problem, WithUnknowns, unknowns_of
 from pdesurr.types import Key
+
+
+def check_domain(model: Any, problem: Problem) -> None:
+    """Raise `UsageError` if a term of `problem` has points outside the box that the model was made for, where it has one."""
+    while hasattr(model, "model"):
+        model = model.model
+    held = getattr(model, "arguments", {})
+    if "lower" not in held:
+        return
+    for name, term in problem.terms.items():
+        at = [np.asarray(term.at)] if isinstance(term, Observations) else [np.array([r.lower, r.upper]) for r in term.regions]
+        low, high = (f(np.concatenate(at), axis=0) for f in (np.min, np.max))
+        fits = len(low) == len(held["lower"])
+        require(fits, f"term {name!r}", f"points of {len(held['lower'])} coordinates, as the model's box", f"{len(low)} coordinates")
+        slack = 1e-6 * np.subtract(held["upper"], held["lower"])
+        within = bool(np.all(low >= held["lower"] - slack) and np.all(high <= held["upper"] + slack))
+        require(within, f"term {name!r}", f"points within the model's box, from {held['lower']} to {held['upper']}",
+                f"points from {low.tolist()} to {high.tolist()}", "make the model on the problem's box")
 
 
 def check_constraints(model: Any, problem: Problem, key: Key, tolerance: float = 1e-4) -> None:
