@@ -63,7 +63,7 @@ def march(start: Callable[[Array], Array], network: Callable[..., Any], terms: C
         def problem(part: Region, before: Any) -> Problem:
             regions, own = terms(part, before, preset.points)
             at = [r.at(0, part.lower[0]) for r in regions]
-            value = before or (lambda a, x: start(x[:, 1])[:, None])
+            value: Any = before or (lambda a, x: start(x[:, 1])[:, None])
             return Problem({**own, "start": handed_over(value, at, max(preset.points // 4, len(at)), 1e3, key=key)}, ("t", "x"))
 
         parts = windows(row.region, size.pop("windows"))

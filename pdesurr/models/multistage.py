@@ -6,7 +6,6 @@ from typing import Any
 
 import equinox as eqx
 import jax.numpy as jnp
-from jaxtyping import Array, Float
 
 from pdesurr.checks import require
 from pdesurr.fields.jets import Jet
@@ -34,7 +33,8 @@ class MultiStage(AbstractCoordinateModel):
     # What a linear solve needs, where `top` is linear in its head.
 
     @property
-    def head(self) -> Float[Array, "features out"]:
+    def head(self) -> Any:
+        """`(features, out)`."""
         return self.top.head
 
     @property
