@@ -53,8 +53,8 @@ class Layers:
                            (jnp.asarray(means), jnp.asarray(scales), 0 * field.head))
 
 
-def march(start: Callable[[Array], Array], network: Callable[..., Any], terms: Callable[..., Any]) -> Any:
-    """The `fit` of a row by windows in time: `start(x)` at the first, `network(part, before, **size, key)` and, as `terms(part, before,
+def march(start: Callable[..., Array], network: Callable[..., Any], terms: Callable[..., Any]) -> Any:
+    """The `fit` of a row by windows in time: `start(*x)` at the first, `network(part, before, **size, key)` and, as `terms(part, before,
     points)`, the regions whose starts take over what the window before ended with, and what holds besides."""
 
     def fit(row, preset, key):
@@ -63,8 +63,9 @@ def march(start: Callable[[Array], Array], network: Callable[..., Any], terms: C
         def problem(part: Region, before: Any) -> Problem:
             regions, own = terms(part, before, preset.points)
             at = [r.at(0, part.lower[0]) for r in regions]
-            value: Any = before or (lambda a, x: start(x[:, 1])[:, None])
-            return Problem({**own, "start": handed_over(value, at, max(preset.points // 4, len(at)), 1e3, key=key)}, ("t", "x"))
+            value: Any = before or (lambda a, x: start(*x[:, 1:].T)[:, None])
+            handed = handed_over(value, at, max(preset.points // 4, len(at)), 1e3, key=key)
+            return Problem({**own, "start": handed}, ("t", "x", "y")[: part.ndim])
 
         parts = windows(row.region, size.pop("windows"))
         return fit_windows(parts, lambda part, before, own: network(part, before, **size, key=own), problem, preset.stages, key=key)
