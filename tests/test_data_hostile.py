@@ -244,7 +244,7 @@ def huge(file):
 
 def test_eight_terabytes_in_a_small_file(tmp_path):
     path = changed(tmp_path, huge)
-    started = time.perf_counter()
+    started = time.process_time()
     assert "declares 8,000,000,000,000 bytes, but 0 are stored" in refusal(path)
     tree = inspect_file(path)["members"]["t0_fields"]["members"]["a"]
     assert tree["kind"] == "refused" and "8,000,000,000,000" in tree["reason"]
@@ -254,7 +254,7 @@ def test_eight_terabytes_in_a_small_file(tmp_path):
             p, tmp_path / "o.h5", input="t0_fields/a", output="t0_fields/u", axes="left", domain=(0, 1)
         ),
     )
-    assert time.perf_counter() - started < 5
+    assert time.process_time() - started < 5
 
 
 def test_unwritten_chunks_are_not_zeros(tmp_path):
