@@ -1,6 +1,6 @@
 """Evolutions in one dimension that make thin layers, by windows of Gaussians placed where the state before changes: what the rows share."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import equinox as eqx
@@ -13,22 +13,23 @@ from pdesurr.fields.regions import Region, kronecker
 from pdesurr.models.coordinate import derivatives
 from pdesurr.models.gaussians import GaussianField
 from pdesurr.objectives.physics import Problem
+from pdesurr.train.physics import fit_problem
 from pdesurr.train.windows import fit_windows, handed_over, windows
 
-FINE, PARTS, IN_TIME = 8001, 24, 6  # nodes of the monitor, regions of equal share, Gaussians deep in time
+FINE, REACH, LAYERS = 8001, 20, 4.0  # nodes of the monitor, how many to each side it is widened over, the layers' weight in it
+PARTS, IN_TIME = 24, 6  # regions of equal share, Gaussians deep in time
 
 
 class Layers:
-    """Where a window's layers are: the monitor 1 + a |u_x| of the state at its start, a such that both terms have the same integral,
-    widened to a hundredth of the axis; and its shares, as a function of x that rises from 0 to 1."""
+    """Where a window's layers are: the monitor 1 + LAYERS |u_x| / mean |u_x|, its maximum over REACH nodes to each side and smoothed over
+    as many; and its shares, as a function of x that rises from 0 to 1. `slope(x)` is u_x."""
 
     def __init__(self, part: Region, slope: Callable[[Array], Array]):
         self.part = part
         self.x = np.linspace(part.lower[1], part.upper[1], FINE)
         steep = np.abs(np.asarray(slope(jnp.asarray(self.x))))
-        monitor = 1 + steep / max(np.mean(steep), 1e-12)
-        reach = FINE // 400
-        monitor = np.max(np.lib.stride_tricks.sliding_window_view(np.pad(monitor, reach, mode="edge"), 2 * reach + 1), axis=1)
+        near = lambda v: np.lib.stride_tricks.sliding_window_view(np.pad(v, REACH, mode="edge"), 2 * REACH + 1)  # noqa: E731
+        monitor = near(near(1 + LAYERS * steep / np.mean(steep)).max(1)).mean(1)
         self.share = np.concatenate([[0.0], np.cumsum((monitor[1:] + monitor[:-1]) / 2)])
         self.density = monitor / self.share[-1] * (FINE - 1)  # mean 1
         self.share /= self.share[-1]
@@ -59,36 +60,51 @@ def march(start: Callable[..., Array], network: Callable[..., Any], terms: Calla
 
     def fit(row, preset, key):
         size = dict(preset.size)
-
-        def problem(part: Region, before: Any) -> Problem:
-            regions, own = terms(part, before, preset.points)
-            at = [r.at(0, part.lower[0]) for r in regions]
-            value: Any = before or (lambda a, x: start(*x[:, 1:].T)[:, None])
-            handed = handed_over(value, at, max(preset.points // 4, len(at)), 1e3, key=key)
-            return Problem({**own, "start": handed}, ("t", "x", "y")[: part.ndim])
-
         parts = windows(row.region, size.pop("windows"))
-        return fit_windows(parts, lambda part, before, own: network(part, before, **size, key=own), problem, preset.stages, key=key)
+        return fit_windows(parts, lambda part, before, own: network(part, before, **size, key=own),
+                           lambda part, before: taken_over(part, before, start, *terms(part, before, preset.points), preset.points, key),
+                           preset.stages, key=key)
 
     return fit
 
 
+def taken_over(part: Region, before: Any, start: Callable[..., Array], regions: Sequence[Region], own: dict[str, Any], points: int,
+               key: Array) -> Problem:
+    """A window's problem: what holds in it, and the state that it begins with."""
+    value: Any = before or (lambda a, x: start(*x[:, 1:].T)[:, None])
+    at = [r.at(0, part.lower[0]) for r in regions]
+    handed = handed_over(value, at, max(points // 4, len(at)), 1e3, key=key)
+    return Problem({**own, "start": handed}, ("t", "x", "y")[: part.ndim])
+
+
 def fit_layers(start: Callable[[Array], Array], terms: Callable[..., dict[str, Any]]) -> Any:
-    """The same with Gaussians in layers; `terms(part, regions, points)` is the equation and the walls of a window."""
+    """The same with Gaussians in layers, each window twice: the layers of the second pass are those of the start and of the end that the
+    first found. `terms(part, regions, points)` is the equation and the walls of a window."""
 
-    def layers(part: Region, before: Any) -> Layers:
-        at = lambda x: jnp.stack([jnp.full_like(x, part.lower[0]), x], axis=1)  # noqa: E731
-        later = lambda x: derivatives(before, at(x), ((0, 1),)).part((0, 1))[:, 0]  # noqa: E731
-        return Layers(part, jax.vmap(jax.grad(start)) if before is None else later)
+    def fit(row, preset, key):
+        size = dict(preset.size)
+        parts, placed = windows(row.region, size.pop("windows")), {}
 
-    def network(part: Region, before: Any, gaussians: int, overlap: float, key: Array) -> GaussianField:
-        return layers(part, before).network(gaussians, overlap, key)
+        def problem(part: Region, before: Any) -> Problem:
+            regions = placed[part].regions()
+            return taken_over(part, before, start, regions, terms(part, regions, preset.points), preset.points, key)
 
-    def given(part: Region, before: Any, points: int) -> tuple[tuple[Region, ...], dict[str, Any]]:
-        regions = layers(part, before).regions()
-        return regions, terms(part, regions, points)
+        def network(part: Region, before: Any, own: Array) -> GaussianField:
+            first = jax.vmap(jax.grad(start)) if before is None else slope_at(before, part.lower[0])
+            placed[part] = Layers(part, first)
+            scout = fit_problem(placed[part].network(**size, key=own), problem(part, before), preset.stages, key=own).model
+            last = slope_at(scout, part.upper[0])
+            placed[part] = Layers(part, lambda x: jnp.maximum(jnp.abs(first(x)), jnp.abs(last(x))))
+            return placed[part].network(**size, key=own)
 
-    return march(start, network, given)
+        return fit_windows(parts, network, problem, preset.stages, key=key)
+
+    return fit
+
+
+def slope_at(model: Any, t: float) -> Callable[[Array], Array]:
+    """x -> u_x(t, x)."""
+    return lambda x: derivatives(model, jnp.stack([jnp.full_like(x, t), x], axis=1), ((0, 1),)).part((0, 1))[:, 0]
 
 
 def none(points: int) -> Problem:

@@ -1,19 +1,8 @@
-"""The reference solver's answer at any point, by quintic or cubic splines through its records."""
+"""The reference solver's answer at any point, by cubic splines through its records."""
 
 import jax.numpy as jnp
 import numpy as np
-from scipy.interpolate import RectBivariateSpline, RegularGridInterpolator
-
-
-def periodic_line(pde, start, nodes, intervals, lower):
-    """u(t, x) on one periodic axis from `lower`, of the equation `pde`, from t = 0 to its horizon."""
-    grid, times = pde.grid(nodes), tuple(pde.horizon * i / intervals for i in range(intervals + 1))
-    x = np.asarray(grid.bases[0].nodes) - grid.bases[0].lower + lower
-    u = np.asarray(pde.solve(jnp.asarray(start(x))[:, None], grid, times)[..., 0])
-    near = np.concatenate([np.arange(-8, 0), np.arange(nodes), np.arange(8)])  # the spline's ends lie beyond the period
-    along = np.concatenate([x[-8:] - grid.volume, x, x[:8] + grid.volume])
-    spline = RectBivariateSpline(times, along, u[:, near], kx=5, ky=5)
-    return lambda t, x: jnp.asarray(spline.ev(np.asarray(t), np.asarray(x)))
+from scipy.interpolate import RegularGridInterpolator
 
 
 def cells_in_time(pde, start, nodes):
