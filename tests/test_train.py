@@ -97,8 +97,8 @@ def test_gradients_over_four_devices_are_the_single_devices(x64):
     params, data, engine = engine_pieces()
     numbers = jnp.arange(8)
     call = lambda p, s, n: engine.loss_and_gradient(p, s.take(n), None)  # noqa: E731
-    found = [over_devices(call, jax.devices()[:k], (None, None, 0))(params, data, numbers) for k in (1, 2, 4)]
-    plain = jax.value_and_grad(lambda p: relative_l2(eqx.combine(p, engine.static), data.take(numbers), None)[0])(params)
+    found = [over_devices(call, jax.devices()[:k], (None, None, 0))(params, data, numbers) for k in (1, 4)]
+    plain = jax.jit(jax.value_and_grad(lambda p: relative_l2(eqx.combine(p, engine.static), data.take(numbers), None)[0]))(params)
     for other in found:
         for a, b in zip(jax.tree.leaves(plain), jax.tree.leaves(other), strict=True):
             np.testing.assert_allclose(a, b, atol=1e-6)

@@ -60,7 +60,7 @@ def test_jit_is_eager(case):
     np.testing.assert_allclose(eqx.filter_jit(model)(Samples(case.grid, a), case.grid), eager, rtol=1e-4, atol=1e-5)
 
 
-@CASES
+@KINDS
 def test_vmap_is_a_loop_and_so_is_apply(case):
     model, a = case.make(KEY), inputs(case)
     one = jax.jit(lambda v: model(Samples(case.grid, v), case.grid))
@@ -69,7 +69,7 @@ def test_vmap_is_a_loop_and_so_is_apply(case):
     np.testing.assert_allclose(jax.jit(lambda v: apply(model, Samples(case.grid, v), case.grid))(a), loop, rtol=1e-4, atol=1e-5)
 
 
-@CASES
+@KINDS
 def test_gradient_is_finite_and_reaches_every_leaf(case):
     model = case.make(KEY)
     batch = Batch(Samples(case.grid, inputs(case)), Samples(case.grid, outputs(case)))
@@ -139,7 +139,7 @@ def test_fits_one_batch(case):
     assert history[-1]["loss"] < case.fits * history[0]["loss"], (history[0], history[-1])
 
 
-@CASES
+@KINDS
 def test_resolution_change(case):
     """An operator gives the same function at another resolution, for input both grids resolve."""
     if not case.operator:
