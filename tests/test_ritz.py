@@ -148,7 +148,7 @@ def test_a_second_network_lowers_the_error_by_orders(x64):
     one, two = (fit_multistage(make, target(f), "fit", [[LeastSquares(2)]] * k, key=KEY).model for k in (1, 2))
     x = jnp.linspace(-1, 1, 2001)
     first, second = (float(jnp.max(jnp.abs(m(None, x[:, None])[:, 0] - f(x)))) for m in (one, two))
-    assert 1e-6 < first and second < first / 1000
+    assert first > 1e-6 and second < first / 1000
 
 
 # Sequences of problems, and problems that do not fit the model.
