@@ -4,10 +4,12 @@ Array shapes, at every door: `(*grid, channel)` on a grid, `(n, channel)` on sca
 ONE sample; batching is `jax.vmap` by the caller (or a model's own `batched`, where it is faster than `vmap` of a call).
 """
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 import equinox as eqx
 import jax
+from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 
 from pdesurr.checks import require
@@ -78,6 +80,13 @@ def describe(model: Model) -> dict[str, Any]:
     Raises `UsageError` for a model without `arguments`."""
     require(isinstance(model, StorableModel), "model", "one with `arguments`, from which it can be made again", type(model).__name__)
     return {"class": type(model).__name__, "arguments": model.arguments}  # pyright: ignore[reportAttributeAccessIssue]
+
+
+def flattened(model: PyTree, trained: Any = eqx.is_inexact_array) -> tuple[Float[Array, " p"], Callable[[Array], Any]]:
+    """The numbers of a model that `trained` picks, as a filter does, in a row; and the way back to the model."""
+    params, static = eqx.partition(model, trained)
+    x, back = ravel_pytree(params)
+    return x, lambda x: eqx.combine(back(x), static)
 
 
 def parameter_count(model: PyTree) -> int:

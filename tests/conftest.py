@@ -56,8 +56,8 @@ def shared_data() -> Path:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Besides those that are marked where they stand, what took more than two seconds of a core when it was last measured is slow,
-    unless nothing quicker tries the same: the lines of slow.txt."""
+    """Besides those that are marked where they stand, the lines of slow.txt are slow: most of what took more than about two seconds of a
+    core when it was last measured."""
     slow = set((ROOT / "tests" / "slow.txt").read_text().splitlines())
     for item in items:
         if item.nodeid.removeprefix("tests/") in slow:

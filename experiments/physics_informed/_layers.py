@@ -1,12 +1,13 @@
 """Evolutions in one dimension that make thin layers, by windows of Gaussians placed where the state before changes: what the rows share."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
+from _study import Fit
 from jaxtyping import Array
 
 from pdesurr.fields.regions import Region, kronecker
@@ -54,40 +55,20 @@ class Layers:
                            (jnp.asarray(means), jnp.asarray(scales), 0 * field.head))
 
 
-def march(start: Callable[..., Array], network: Callable[..., Any], terms: Callable[..., Any]) -> Any:
-    """The `fit` of a row by windows in time: `start(*x)` at the first, `network(part, before, **size, key)` and, as `terms(part, before,
-    points)`, the regions whose starts take over what the window before ended with, and what holds besides."""
+def in_layers(box: Region, start: Callable[[Array], Array], terms: Callable[..., dict[str, Any]]) -> Fit:
+    """The `fit` of a row, each window twice: the layers of the second pass are those of `start(x)` (later of the state that the window
+    before ended with) and of the end that the first found. `terms(part, regions, points)`: the equation and the walls of a window."""
 
-    def fit(row, preset, key):
+    def fit(preset, key):
         size = dict(preset.size)
-        parts = windows(row.region, size.pop("windows"))
-        return fit_windows(parts, lambda part, before, own: network(part, before, **size, key=own),
-                           lambda part, before: taken_over(part, before, start, *terms(part, before, preset.points), preset.points, key),
-                           preset.stages, key=key)
-
-    return fit
-
-
-def taken_over(part: Region, before: Any, start: Callable[..., Array], regions: Sequence[Region], own: dict[str, Any], points: int,
-               key: Array) -> Problem:
-    """A window's problem: what holds in it, and the state that it begins with."""
-    value: Any = before or (lambda a, x: start(*x[:, 1:].T)[:, None])
-    at = [r.at(0, part.lower[0]) for r in regions]
-    handed = handed_over(value, at, max(points // 4, len(at)), 1e3, key=key)
-    return Problem({**own, "start": handed}, ("t", "x", "y")[: part.ndim])
-
-
-def fit_layers(start: Callable[[Array], Array], terms: Callable[..., dict[str, Any]]) -> Any:
-    """The same with Gaussians in layers, each window twice: the layers of the second pass are those of the start and of the end that the
-    first found. `terms(part, regions, points)` is the equation and the walls of a window."""
-
-    def fit(row, preset, key):
-        size = dict(preset.size)
-        parts, placed = windows(row.region, size.pop("windows")), {}
+        parts, placed = windows(box, size.pop("windows")), {}
 
         def problem(part: Region, before: Any) -> Problem:
             regions = placed[part].regions()
-            return taken_over(part, before, start, regions, terms(part, regions, preset.points), preset.points, key)
+            value: Any = before or (lambda a, x: start(x[:, 1])[:, None])
+            at = [r.at(0, part.lower[0]) for r in regions]
+            handed = handed_over(value, at, max(preset.points // 4, PARTS), 1e3, key=key)
+            return Problem({**terms(part, regions, preset.points), "start": handed}, ("t", "x"))
 
         def network(part: Region, before: Any, own: Array) -> GaussianField:
             first = jax.vmap(jax.grad(start)) if before is None else slope_at(before, part.lower[0])
@@ -105,7 +86,3 @@ def fit_layers(start: Callable[[Array], Array], terms: Callable[..., dict[str, A
 def slope_at(model: Any, t: float) -> Callable[[Array], Array]:
     """x -> u_x(t, x)."""
     return lambda x: derivatives(model, jnp.stack([jnp.full_like(x, t), x], axis=1), ((0, 1),)).part((0, 1))[:, 0]
-
-
-def none(points: int) -> Problem:
-    raise NotImplementedError("each window has its own problem")

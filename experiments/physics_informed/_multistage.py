@@ -13,12 +13,16 @@ def exact(x):
     return jnp.log(x + 2) * jnp.cos(2 * x + x**3)
 
 
-def fit(row, preset, key):
-    """The preset's stages for each of its networks, the later ones as fine as what is left."""
-    size = dict(preset.size)
-    networks = size.pop("networks")
-    return fit_multistage(lambda wavenumber, own: row.network(own, wavenumber, **size), row.problem(preset.points), "equation",
-                          [preset.stages] * networks, key=key)
+def stacked(problem):
+    """The `fit` of a row: the preset's stages for each of its networks, the later ones as fine as what is left."""
+
+    def fit(preset, key):
+        size = dict(preset.size)
+        networks = size.pop("networks")
+        return fit_multistage(lambda wavenumber, own: network(own, wavenumber, **size), problem(preset.points), "equation",
+                              [preset.stages] * networks, key=key)
+
+    return fit
 
 
 def network(key, wavenumber, features=150):

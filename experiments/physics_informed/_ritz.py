@@ -1,6 +1,6 @@
 """The nonlinear elliptic problem by its energy, in any dimension: what the rows share."""
 
-from _study import Preset, Row
+from _study import Preset, Row, whole
 
 from pdesurr.fields import known
 from pdesurr.fields.regions import box
@@ -20,4 +20,4 @@ def ritz_row(dimension: int, presets: dict[str, Preset], must: float, aim: float
     def network(key, width=16, depth=2):
         return CoordinateMLP(region.lower, region.upper, 1, width, depth, key=key)
 
-    return Row(f"Nonlinear elliptic, Ritz, d = {dimension}", problem, network, region, pde.exact, presets, None, must, aim)
+    return Row(f"Nonlinear elliptic, Ritz, d = {dimension}", whole(problem, network), region, pde.exact, presets, None, must, aim)

@@ -42,9 +42,12 @@ class Preset:
     seeds: tuple[int, ...] = (0, 1, 2)
 
 
-def whole(row: Any, preset: Preset, key: Array) -> ProblemFit:
-    """One network for the whole problem."""
-    return fit_problem(row.network(key, **preset.size), row.problem(preset.points), preset.stages, key=key)
+Fit = Callable[[Preset, Array], ProblemFit]  # of a preset and a key
+
+
+def whole(problem: Callable[[int], Problem], network: Callable[..., Any]) -> Fit:
+    """One network, `network(key, **size)`, for the whole of `problem(points)`."""
+    return lambda preset, key: fit_problem(network(key, **preset.size), problem(preset.points), preset.stages, key=key)
 
 
 def relative_l2(u: Array, truth: Array) -> Array:
@@ -57,16 +60,14 @@ def largest(u: Array, truth: Array) -> Array:
 
 @dataclasses.dataclass(frozen=True)
 class Row:
-    """`problem(points)` and `network(key, **size)`, trained by `fit(row, preset, key)`; `exact(*coordinates)` on `region` is what the error
-    is measured against. Rows that are trained in parts read `problem` and `network` in their own `fit`.
+    """`fit(preset, key)` trains, see `whole`; `exact(*coordinates)` on `region` is what the error is measured against.
 
     `quantity(model, points)`: what is compared, the model's values unless given; of an inverse problem the unknown, as a constant, and
     `exact` its true value. `published`: the lowest published error (None: there is none); `must` and `aim`: what the row is for.
     `source`: whose number `published` is. `error(u, truth)`: in relative L2 unless given."""
 
     name: str
-    problem: Callable[..., Problem]
-    network: Callable[..., Any]
+    fit: Fit
     region: Region
     exact: Callable[..., Array]
     presets: dict[str, Preset]
@@ -75,7 +76,6 @@ class Row:
     aim: float | None = None
     source: str = ""
     quantity: Callable[[Any, Array], Array] = lambda model, points: model(None, points)
-    fit: Callable[[Any, Preset, Array], ProblemFit] = whole
     error: Callable[[Array, Array], Array] = relative_l2
 
 
@@ -104,7 +104,7 @@ def run(row: Row, preset_name: str, seeds: tuple[int, ...]) -> dict[str, Any]:
     errors, seconds, losses, numbers = [], [], [], 0
     for seed in seeds:
         began = time.perf_counter()
-        found = row.fit(row, preset, jax.random.key(seed))
+        found = row.fit(preset, jax.random.key(seed))
         u = answer(found.model, points)
         seconds.append(time.perf_counter() - began)
         errors.append(float(row.error(u, truth)))

@@ -4,11 +4,10 @@ import math
 
 import jax.numpy as jnp
 import numpy as np
-from _layers import fit_layers, none
+from _layers import in_layers
 from _study import Preset, Row, main
 
 from pdesurr.fields.regions import box, faces
-from pdesurr.models.gaussians import GaussianField
 from pdesurr.objectives.physics import Equation
 from pdesurr.pdes import Burgers
 from pdesurr.train.stages import LeastSquares
@@ -33,10 +32,10 @@ def exact(t, x):
     return jnp.asarray(-np.sum(np.sin(np.pi * y) * phi, 1) / np.sum(phi, 1))
 
 
-ROW = Row("Burgers, Gaussians by windows", none, GaussianField, BOX, exact, {
+ROW = Row("Burgers, Gaussians by windows", in_layers(BOX, start, terms), BOX, exact, {
     "smoke": Preset(240, {"windows": 2, "gaussians": 60, "overlap": 2.0}, (LeastSquares(2),), (0,)),
     "cpu": Preset(3200, {"windows": 40, "gaussians": 800, "overlap": 5.0}, (LeastSquares(6),), (0,)),
-}, published=5e-9, must=1e-6, aim=5e-9, source="vRBA with self-scaled Broyden", fit=fit_layers(start, terms))
+}, published=5e-9, must=1e-6, aim=5e-9, source="vRBA with self-scaled Broyden")
 
 if __name__ == "__main__":
     main(ROW)

@@ -9,7 +9,7 @@ import math
 
 import jax
 import jax.numpy as jnp
-from _study import Preset, Row, main
+from _study import Preset, Row, main, whole
 
 from pdesurr.fields import d
 from pdesurr.fields.regions import box
@@ -45,7 +45,7 @@ def network(key, features=250):
     return WithUnknowns(field, {"nu": jnp.asarray(0.02)})
 
 
-ROW = Row("Inverse Burgers, 1 % noise", problem, network, BOX, lambda t, x: jnp.full_like(x, NU), {
+ROW = Row("Inverse Burgers, 1 % noise", whole(problem, network), BOX, lambda t, x: jnp.full_like(x, NU), {
     "smoke": Preset(300, {"features": 100}, (LeastSquares(4, "all", 1e-6),), (0,)),
     "cpu": Preset(1200, {}, (LeastSquares(30, "all", 1e-6, tolerance=1e-5),)),
 }, published=None, must=1e-2, quantity=lambda model, points: jnp.full((len(points), 1), model.unknowns["nu"]))

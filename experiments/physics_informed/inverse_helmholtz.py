@@ -5,7 +5,7 @@ u = sin(pi x) sin(pi y), so that lambda is known from them to about 1e-3 at best
 
 import jax
 import jax.numpy as jnp
-from _study import Preset, Row, main
+from _study import Preset, Row, main, whole
 
 from pdesurr.fields import known, laplacian
 from pdesurr.fields.regions import box, faces
@@ -30,7 +30,7 @@ def network(key, features=150):
     return WithUnknowns(RandomFourierField(SQUARE.lower, SQUARE.upper, 1, features, 6.0, law="ball", key=key), {"square": jnp.asarray(1.0)})
 
 
-ROW = Row("Inverse Helmholtz, 1 % noise", problem, network, SQUARE, lambda x, y: jnp.full_like(x, PDE.k**2), {
+ROW = Row("Inverse Helmholtz, 1 % noise", whole(problem, network), SQUARE, lambda x, y: jnp.full_like(x, PDE.k**2), {
     "smoke": Preset(300, {"features": 60}, (LeastSquares(6, "all", 1e-6),), (0,)),
     "cpu": Preset(800, {}, (LeastSquares(20, "all", 1e-6, tolerance=1e-6),)),
 }, published=None, must=1e-2, quantity=lambda model, points: jnp.full((len(points), 1), model.unknowns["square"]))

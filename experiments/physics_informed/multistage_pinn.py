@@ -2,7 +2,7 @@
 the first."""
 
 import jax
-from _multistage import BOX, exact, fit, network
+from _multistage import BOX, exact, stacked
 from _study import Preset, Row, largest, main
 
 from pdesurr.fields import d, known
@@ -22,10 +22,10 @@ def problem(points: int) -> Problem:
                     "ends": Equation(lambda u: u - known(u, exact, "x"), faces(BOX, (0,)), 2, 1e6)}, ("x",))
 
 
-ROW = Row("Multi-stage PINN, largest error", problem, network, BOX, exact, {
+ROW = Row("Multi-stage PINN, largest error", stacked(problem), BOX, exact, {
     "smoke": Preset(100, {"networks": 2, "features": 20}, (LeastSquares(2),), (0,)),
     "cpu": Preset(900, {"networks": 2}, (LeastSquares(8),)),
-}, published=None, must=1e-10, aim=1e-13, fit=fit, error=largest)
+}, published=None, must=1e-10, aim=1e-13, error=largest)
 
 if __name__ == "__main__":
     main(ROW)

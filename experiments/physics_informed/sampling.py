@@ -34,8 +34,8 @@ TESTED, TEST_KEY, VALIDATION_KEY = 40_000, 10**6, 10**6 + 1
 
 @dataclasses.dataclass(frozen=True)
 class Preset:
-    """`every`: steps between two renewals of RAD and RAR, on ten times the points; the flow has ten in that time, of two steps each on as
-    many points as the network's: twice the residuals."""
+    """`every`: steps between two renewals of RAD and RAR, on ten times the points; the flow has five in that time, of five steps each on
+    as many points as the network's: two and a half times the residuals."""
 
     points: int
     steps: int
@@ -49,7 +49,7 @@ class Preset:
         pool, renewals = 10 * self.points, max(1, self.steps // self.every)
         return {"uniform": Fresh(), "RAR": RAR(every=self.every, pool=pool, add=max(1, self.points // 2 // renewals)),
                 "RAD": RAD(every=self.every, pool=pool),
-                "AAS": AdversarialFlow(every=max(1, self.every // 10), ascent=2, batch=self.points, learning_rate=3e-3, mixed=0.5)}
+                "AAS": AdversarialFlow(every=max(1, self.every // 5), ascent=5, batch=self.points, learning_rate=3e-3, mixed=0.3)}
 
 
 PRESETS = {"smoke": Preset(50, 40, 8, (0,), 20), "cpu": Preset(1000, 3000, 32, (0, 1, 2, 3, 4))}

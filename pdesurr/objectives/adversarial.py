@@ -30,7 +30,7 @@ class AdversarialFlow(AbstractAdaptive):
     log p, through importance ratios that are one; r is not differentiated. p is uniform at first and forgotten after the stage. The share
     `mixed` of the points is uniform instead, so that what p leaves out stays small: the loss is then under the mixture. A term has one
     region, with an axis that is free.
-    Source: Tang, Zhai, Wan and Yang, ICLR 2024 (arXiv 2305.18702), there with a KRnet.
+    Source: Tang, Zhai, Wan and Yang, ICLR 2024 (arXiv 2305.18702), there with a KRnet; the penalty's form and the mixture are ours.
     """
 
     terms: tuple[str, ...] = eqx.field(static=True, default=("equation",))

@@ -41,8 +41,7 @@ def check_constraints(model: Any, problem: Problem, key: Key, tolerance: float =
         return
     unknowns = unknowns_of(model)
     for name, drawn in problem.draw(key).items():
-        read = {index for channel in problem.indices(name, unknowns) for index in channel}
-        x = Jet.coordinates(drawn.points, read)
+        x = Jet.coordinates(drawn.points, problem.indices(name, unknowns))
         free = [jax.random.normal(k, (len(drawn.points), problem.channels), x.dtype) for k in jax.random.split(key, len(x.parts))]
         lift = bound.lift(x) + Jet(tuple(map(jnp.zeros_like, free)), x.indices)
         residual = problem.evaluate(name, lift, drawn, unknowns)

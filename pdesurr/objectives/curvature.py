@@ -3,33 +3,31 @@
 from collections.abc import Mapping
 from typing import Any
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Float
 
 from pdesurr.fields.jets import Jet
 from pdesurr.models.coordinate import derivatives
 from pdesurr.objectives.physics import Drawn, Problem, unknowns_of
+from pdesurr.types import flattened
 
 
 def curvature_rows(model: Any, problem: Problem, drawn: Mapping[str, Drawn]) -> Float[Array, "rows numbers"]:
-    """A with A^T A = sum_points J^T H J, in `ravel_pytree`'s order of the network's numbers.
+    """A with A^T A = sum_points J^T H J, the network's numbers in the order of `flattened`.
 
     J is the derivative of what a term reads at a point (u and partial derivatives) in all numbers, H the second derivative of the term's
     share of the loss in what it reads, negative curvature left out. For an energy it is the Hessian in function space pulled back to
     the network, for squares of linear residuals twice Gauss-Newton's matrix. Memory: points times derivatives read times numbers.
     Source: Mueller and Zeinhofer, ICML 2023 (energy natural gradients).
     """
-    params, static = eqx.partition(model, eqx.is_inexact_array)
-    flat, back = ravel_pytree(params)
+    flat, back = flattened(model)
     q, blocks = unknowns_of(model), []
     for name, d in drawn.items():
-        indices = tuple(sorted({index for channel in problem.indices(name, q) for index in channel}))
+        indices = problem.indices(name, q)
 
         def reads(p: Array, x: Array, indices=indices) -> Array:
-            jet = derivatives(eqx.combine(back(p), static), x[None], indices)
+            jet = derivatives(back(p), x[None], indices)
             return jnp.stack([jet.part(i)[0] for i in indices])
 
         def rows(point: Drawn, name=name, indices=indices, reads=reads, d=d) -> Array:

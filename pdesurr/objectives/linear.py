@@ -6,12 +6,12 @@ from typing import Any
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Float
 
 from pdesurr.checks import require
 from pdesurr.fields.jets import Jet
 from pdesurr.objectives.physics import Drawn, Problem, unknowns_of
+from pdesurr.types import flattened
 
 System = tuple[Float[Array, "rows columns"], Float[Array, " rows"]]
 
@@ -23,18 +23,18 @@ def head_system(model: Any, problem: Problem, drawn: Mapping[str, Drawn]) -> Sys
     require(hasattr(model, "features"), "model", "one that is linear in its head (RandomFourierField, GaussianField)", type(model).__name__)
     q, rows, residuals = unknowns_of(model), [], []
     for name, d in drawn.items():
-        read = {index for channel in problem.indices(name, q) for index in channel}
+        read = problem.indices(name, q)
         x = Jet.coordinates(d.points, read)
         features, u = model.features(x), model.jet(x)
         at = lambda parts, name=name, d=d, u=u: problem.evaluate(name, Jet(parts, u.indices), d, q) * problem.root(name, d)  # noqa: E731
         residuals.append(at(u.parts).ravel())
-        slopes = _slopes(at, u.parts, sorted(read), u.indices)
+        slopes = _slopes(at, u.parts, read, u.indices)
         block = sum(jnp.einsum("nec,nf->nefc", slope, features.part(i), precision="highest") for i, slope in slopes.items())
         rows.append(block.reshape(residuals[-1].shape[0], -1))  # pyright: ignore[reportAttributeAccessIssue]
     return jnp.concatenate(rows), jnp.concatenate(residuals)
 
 
-def _slopes(at: Any, parts: tuple[Float[Array, "n c"], ...], read: list, indices: tuple) -> dict:
+def _slopes(at: Any, parts: tuple[Float[Array, "n c"], ...], read: tuple, indices: tuple) -> dict:
     """dr / du of each derivative that is read: `(n, e, c)`."""
     found = {}
     for index in read:
@@ -47,17 +47,16 @@ def _slopes(at: Any, parts: tuple[Float[Array, "n c"], ...], read: list, indices
 
 
 def weights_system(model: Any, problem: Problem, drawn: Mapping[str, Drawn], moving: Any = eqx.is_inexact_array) -> System:
-    """(J, r): the weighted residuals of any coordinate network and their derivative in its numbers, in `ravel_pytree`'s order: all, or
+    """(J, r): the weighted residuals of any coordinate network and their derivative in its numbers, in the order of `flattened`: all, or
     those that `moving` picks as a filter does."""
-    params, static = eqx.partition(model, moving)
-    flat, back = ravel_pytree(params)
+    flat, back = flattened(model, moving)
     rows, residuals = [], []
     for name, d in drawn.items():
 
         def one(p: Array, point: Drawn, name=name, d=d) -> Array:
             single = Drawn(point.points[None], point.values[None], point.weights[None])
             root = problem.root(name, single)[0] / len(d.points) ** 0.5
-            return problem.term_residual(name, eqx.combine(back(p), static), single)[0] * root
+            return problem.term_residual(name, back(p), single)[0] * root
 
         pulled = jax.vmap(jax.jacrev(one), in_axes=(None, 0))(flat, d)
         rows.append(pulled.reshape(-1, flat.size))

@@ -133,11 +133,11 @@ class Problem(eqx.Module):
             dims = {r.ndim for r in term.regions} | ({term.at.shape[1]} if isinstance(term, Observations) else set())
             require(dims == {len(self.names)}, f"term {name!r}", f"points of {len(self.names)} coordinates, {self.names}", sorted(dims))
 
-    def indices(self, name: str, unknowns: Mapping[str, Any]) -> tuple[tuple[Index, ...], ...]:
-        """The derivatives that a term reads of each channel."""
+    def indices(self, name: str, unknowns: Mapping[str, Any]) -> tuple[Index, ...]:
+        """The derivatives that a term reads, of one channel or another."""
         term = self.terms[name]
         text = lambda *fields: term.residual(fields, None, unknowns)  # noqa: E731
-        return needed(text, self.channels, self.names)
+        return tuple(sorted({index for channel in needed(text, self.channels, self.names) for index in channel}))
 
     def draw(self, key: Key, order: Order = "uniform") -> dict[str, Drawn]:
         """Points for every term."""
@@ -147,8 +147,7 @@ class Problem(eqx.Module):
     def term_residual(self, name: str, model: Any, drawn: Drawn) -> Float[Array, "n e"]:
         """A term's residuals at points, `(n, equations)`, without weights."""
         q = unknowns_of(model)
-        read = {index for channel in self.indices(name, q) for index in channel}
-        jet = derivatives(model, drawn.points, read)
+        jet = derivatives(model, drawn.points, self.indices(name, q))
         require(jet.channels == self.channels, "model", f"one with {self.channels} outputs", jet.channels)
         return self.evaluate(name, jet, drawn, q)
 

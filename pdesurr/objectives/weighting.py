@@ -8,13 +8,12 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 from jax import lax
-from jax.flatten_util import ravel_pytree
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Int
 
 from pdesurr.checks import require
 from pdesurr.objectives.physics import Drawn, Problem
 from pdesurr.objectives.sampling import AbstractSampler, Points, State, check_counts, equation, squared_residual
-from pdesurr.types import Key
+from pdesurr.types import Key, flattened
 
 
 class AbstractWeighting(eqx.Module):
@@ -192,13 +191,6 @@ class Weighted(AbstractSampler):
             held.append(lax.cond(due, renew, lambda old: old, old))
             drawn = weighting.apply(problem, drawn, held[-1])
         return drawn, {"draws": state["draws"] + 1, "sampler": inner, "weightings": tuple(held)}
-
-
-def flattened(model: Any) -> tuple[Float[Array, " p"], Any]:
-    """All trained numbers of a model in a row, and the way back."""
-    params, static = eqx.partition(model, eqx.is_inexact_array)
-    x, back = ravel_pytree(params)
-    return x, lambda x: eqx.combine(back(x), static)
 
 
 def check_memory(memory: float) -> None:

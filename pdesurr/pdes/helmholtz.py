@@ -9,15 +9,14 @@ from jaxtyping import Array, Bool, Float
 
 from pdesurr.checks import require
 from pdesurr.fields import AbstractField, ChebyshevBasis, Grid, laplacian
-from pdesurr.pdes._direct import AbstractDirect, by_nodes
-from pdesurr.pdes._prior import KernelField
+from pdesurr.pdes._source import AbstractSource
 from pdesurr.solvers import fast_helmholtz
 from pdesurr.types import Key
 
 CLEAR = 1e-6  # how far, relative to itself, the square of k must stay from an eigenvalue
 
 
-class Helmholtz(AbstractDirect):
+class Helmholtz(AbstractSource):
     """Lap u + k^2 u = f on (-1, 1)^2, u = 0 on the walls; the map f -> u.
 
     `k`: wavenumber >= 0. At k^2 = (m^2 + n^2) pi^2 / 4 with whole m, n >= 1 there is no solution, and a concrete `k` closer to one than
@@ -38,20 +37,10 @@ class Helmholtz(AbstractDirect):
             far = distance_to_spectrum(float(self.k) ** 2)
             require(far > CLEAR, "k", "a k^2 away from the eigenvalues (m^2 + n^2) pi^2 / 4 of -Lap, where there is no solution", self.k,
                     f"the nearest is {far:.1e} of k^2 away")
-        self.prior  # noqa: B018
 
     @property
     def inputs(self) -> tuple[str, ...]:
         return ("f",)
-
-    @property
-    def outputs(self) -> tuple[str, ...]:
-        return ("u",)
-
-    @property
-    def prior(self) -> KernelField:
-        """The law of f."""
-        return KernelField(self.scale, self.modes)
 
     def grid(self, n: int) -> Grid:
         return Grid([ChebyshevBasis(n)] * 2)
@@ -87,9 +76,6 @@ class Helmholtz(AbstractDirect):
     def recorded(self, a: Float[Array, "n m 1"], grid: Grid) -> tuple[dict[str, Array], Bool[Array, ""]]:
         u = fast_helmholtz(grid, self.k**2)(a[..., 0])
         return {"f": a[..., 0], "u": u}, jnp.all(jnp.isfinite(u))
-
-    def certified(self, key: Key, grid: Grid, finer: bool) -> tuple[dict[str, Array], Bool[Array, ""]]:
-        return by_nodes(self, key, grid, finer)
 
 
 def distance_to_spectrum(square: float) -> float:

@@ -7,16 +7,15 @@ from jaxtyping import Array, Bool, Float
 
 from pdesurr.checks import require
 from pdesurr.fields import AbstractField, ChebyshevBasis, FourierBasis, Grid, SineBasis, laplacian
-from pdesurr.pdes._direct import AbstractDirect, by_nodes
 from pdesurr.pdes._inputs import require_numbers
-from pdesurr.pdes._prior import KernelField
+from pdesurr.pdes._source import AbstractSource
 from pdesurr.solvers import fast_helmholtz
 from pdesurr.types import Key
 
 BALANCED = 1e-5  # how far from zero, relative to its maximum, rounding in float32 may leave a mean
 
 
-class Poisson(AbstractDirect):
+class Poisson(AbstractSource):
     """-Lap u = s on (0, length)^dimension; the map s -> u.
 
     `walls` = False: periodic, s and u without their means, on Fourier axes. `walls` = True: u = 0 on the walls, on Chebyshev axes.
@@ -35,20 +34,10 @@ class Poisson(AbstractDirect):
     def __check_init__(self):
         require(self.dimension in (1, 2, 3), "dimension", "1, 2 or 3", self.dimension)
         require_numbers(self, "length")
-        self.prior  # noqa: B018  (refuses a bad scale or modes)
 
     @property
     def inputs(self) -> tuple[str, ...]:
         return ("s",)
-
-    @property
-    def outputs(self) -> tuple[str, ...]:
-        return ("u",)
-
-    @property
-    def prior(self) -> KernelField:
-        """The law of s."""
-        return KernelField(self.scale, self.modes)
 
     def grid(self, n: int) -> Grid:
         basis = ChebyshevBasis if self.walls else FourierBasis
@@ -77,6 +66,3 @@ class Poisson(AbstractDirect):
     def recorded(self, a: Float[Array, "*grid 1"], grid: Grid) -> tuple[dict[str, Array], Bool[Array, ""]]:
         u = fast_helmholtz(grid)(-a[..., 0])
         return {"s": a[..., 0], "u": u}, jnp.all(jnp.isfinite(u))
-
-    def certified(self, key: Key, grid: Grid, finer: bool) -> tuple[dict[str, Array], Bool[Array, ""]]:
-        return by_nodes(self, key, grid, finer)

@@ -37,7 +37,7 @@ def leftover(model: Any, problem: Problem, name: str, key: Key) -> Leftover:
     term = problem.terms[name]
     require(isinstance(term, Equation) and len(term.regions) == 1, f"term {name!r}", "an equation on one region", type(term).__name__)
     region = term.regions[0]
-    order = max(sum(index) for channel in problem.indices(name, unknowns_of(model)) for index in channel)
+    order = max(map(sum, problem.indices(name, unknowns_of(model))))
     lines = jnp.concatenate([_lines(region, axis, k) for axis, k in zip(region.free, jax.random.split(key, len(region.free)), strict=True)])
     r = np.asarray(eqx.filter_jit(problem.term_residual)(name, model, at_points(lines)))
     signs = np.signbit(r.reshape(len(region.free), LINES, SAMPLES, -1))

@@ -11,9 +11,8 @@ from pdesurr.checks import require
 from pdesurr.objectives.curvature import curvature_rows
 from pdesurr.objectives.physics import Problem
 from pdesurr.objectives.sampling import AbstractSampler, Fresh, Points
-from pdesurr.objectives.weighting import flattened
 from pdesurr.train.stages import AbstractStage, Advance, check_steps
-from pdesurr.types import Key
+from pdesurr.types import Key, flattened
 
 LENGTHS = 0.5 ** jnp.arange(12.0)  # of the step, the best of which is taken
 

@@ -16,11 +16,11 @@ from pdesurr.checks import require
 from pdesurr.objectives.linear import head_system, weights_system
 from pdesurr.objectives.physics import Problem
 from pdesurr.objectives.sampling import AbstractSampler, Fresh
-from pdesurr.objectives.weighting import AbstractWeighting, Weighted, flattened
+from pdesurr.objectives.weighting import AbstractWeighting, Weighted
 from pdesurr.train import lbfgs, quasi_newton
 from pdesurr.train.least_squares import marquardt_step
 from pdesurr.train.soap import scale_by_soap
-from pdesurr.types import Key
+from pdesurr.types import Key, flattened
 
 Advance = Callable[[Any, Any, Key], tuple[Any, Any, list[float], bool]]
 Weightings = tuple[AbstractWeighting, ...]

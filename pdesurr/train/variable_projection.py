@@ -8,7 +8,6 @@ from typing import Any
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Float
 
 from pdesurr.checks import require
@@ -17,7 +16,7 @@ from pdesurr.objectives.physics import Problem
 from pdesurr.objectives.sampling import AbstractSampler, Fresh, Points
 from pdesurr.train.least_squares import damped_solution, marquardt_step
 from pdesurr.train.stages import AbstractStage, Advance
-from pdesurr.types import Key
+from pdesurr.types import Key, flattened
 
 RIDGE = 1e-14  # of the head's solution, relative to the columns
 FLOOR = 1e-3  # of the damping: a Gaussian without weight must not move far
@@ -61,7 +60,6 @@ class VariableProjection(AbstractStage):
         moving = jax.tree.map(eqx.is_inexact_array, model)
         moving = eqx.tree_at(lambda m: m.head, moving, False)
         require(any(jax.tree.leaves(moving)), "model", "one whose features have numbers of their own (GaussianField)", type(model).__name__)
-        theta = lambda model: ravel_pytree(eqx.filter(model, moving))  # noqa: E731
         loss = eqx.filter_jit(lambda model, drawn: problem.loss(model, drawn)[0])
 
         @eqx.filter_jit
@@ -78,8 +76,8 @@ class VariableProjection(AbstractStage):
             return _projected(by_head, weights_system(model, problem, drawn, moving)[0], r)
 
         def moved(model: Any, change: Array) -> Any:
-            x, back = theta(model)
-            return eqx.combine(back(x + change), model)
+            x, back = flattened(model, moving)
+            return back(x + change)
 
         def squares_from(model: Any, drawn: Points) -> Callable[[Array], Array]:
             return lambda change: jnp.where(jnp.max(jnp.abs(change)) <= MOST, solved(moved(model, change), drawn)[1], jnp.inf)
