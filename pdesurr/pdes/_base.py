@@ -35,6 +35,11 @@ class AbstractPDE(eqx.Module):
     empty.
     """
 
+    def __check_init__(self):
+        for field in dataclasses.fields(self):  # pyright: ignore[reportArgumentType]
+            value = getattr(self, field.name)
+            require(not isinstance(value, float) or math.isfinite(value), field.name, "a finite number", value)
+
     @property
     def parameters(self) -> dict[str, float]:
         """The numbers that the problem was made with, by name; those of a law stand among them."""

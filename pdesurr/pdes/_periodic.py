@@ -3,6 +3,7 @@
 import abc
 import functools
 import math
+import warnings
 
 import equinox as eqx
 import jax
@@ -19,6 +20,7 @@ from pdesurr.solvers import Step, etdrk, repeated, stable_step, trajectory
 from pdesurr.types import Key
 
 ROUTES = {"etdrk4": 1, "etdrk4, quarter steps": 4}
+ROUGH = 0.05
 
 
 class AbstractPeriodicEvolution(AbstractEvolution):
@@ -110,6 +112,10 @@ class AbstractPeriodicEvolution(AbstractEvolution):
         u = self.evolve(a, grid, at, dt or self.step_size(grid))
         if not isinstance(u, Tracer) and not bool(jnp.all(jnp.isfinite(u))):
             raise DivergedError(f"{type(self).__name__} left the finite numbers on {grid.shape} nodes; give a smaller dt")
+        with looked_at(self, u) as concrete:
+            if concrete and (share := float(self.roughness(u[-1], grid))) > ROUGH:
+                warnings.warn(f"{type(self).__name__}: {grid.shape} nodes do not resolve this solution ({100 * share:.0f} % of it is in waves "
+                              "shorter than four nodes), it may be wrong by a per cent or more; take more nodes", stacklevel=3)
         return u[0] if times is None else u
 
     @eqx.filter_jit
@@ -126,6 +132,15 @@ class AbstractPeriodicEvolution(AbstractEvolution):
             states.append(self._values(u_hat, grid))
             now = t
         return jnp.stack(states)
+
+    def roughness(self, u: Float[Array, "*grid c"], grid: Grid) -> Float[Array, ""]:
+        """The share of a state, less its mean, that is in waves shorter than four nodes, in the L2 norm. Relative L2 errors at the horizon
+        of Korteweg-de Vries, Navier-Stokes, two-dimensional Burgers and Allen-Cahn equations, two draws each on 16 to 256 nodes, against
+        more: at most 4 % below .05, 2 to 30 % above; of the chaotic Kuramoto-Sivashinsky equation, .1 % at .01, 5 % at .1."""
+        u = u - jnp.mean(u, axis=tuple(range(grid.ndim)), keepdims=True)
+        hat, smooth = grid.transform(u), dealias_mask(grid, 0.5)[..., None]
+        rough = grid.inverse(hat * (1 - smooth).astype(hat.dtype))
+        return jnp.linalg.norm(rough.ravel()) / jnp.maximum(jnp.linalg.norm(u.ravel()), jnp.finfo(u.dtype).tiny)
 
     @staticmethod
     def _interval(equation, length: float, dt: float) -> Step:
@@ -200,7 +215,10 @@ class AbstractUnadvected(AbstractPeriodicEvolution):
 
 
 class AbstractExactStep(AbstractUnadvected):
-    """A linear equation: a step of an exponential scheme is exact, however long."""
+    """A linear equation: a step of an exponential scheme is exact, however long, and however rough the state."""
+
+    def roughness(self, u: Float[Array, "*grid c"], grid: Grid) -> Float[Array, ""]:
+        return jnp.zeros((), u.dtype)
 
     def nonlinear(self, u: AbstractField) -> AbstractField:
         return 0.0 * u

@@ -13,7 +13,7 @@ from pdesurr import pdes
 from pdesurr.checks import UsageError
 from pdesurr.data import generate
 from pdesurr.fields import CosineBasis, Grid
-from pdesurr.pdes import Advection, Burgers, Darcy, GaussianStart, Heat, LogNormal, NavierStokes, Poisson
+from pdesurr.pdes import Advection, Burgers, Burgers2D, Darcy, GaussianStart, Heat, LogNormal, NavierStokes, Poisson
 
 SMALL = {"Darcy": {"coefficient": LogNormal(modes=8), "refinement": 1}, "Lorenz96": {"spin_up": 0.0, "horizon": 0.01},
          "KleinGordon": {"horizon": 0.1}, "NonlinearDiffusion": {"horizon": 0.1}}
@@ -113,3 +113,18 @@ ROUGH = [Advection(prior=GaussianStart(49.0, 60.0, 2.5)), Burgers(tau=60.0), Nav
 def test_nodes_too_few_for_the_prior(pde, tmp_path):
     with pytest.raises(UsageError, match="resolution: expected nodes enough for the prior"):
         generate(pde, tmp_path / "coarse.h5", samples=1, resolution=4, seed=0)
+
+
+@EVERY
+def test_numbers_that_are_not_finite(cls):
+    for field in dataclasses.fields(cls):
+        if isinstance(field.default, float):
+            with pytest.raises(UsageError, match=field.name):
+                cls(**{field.name: float("nan")})
+
+
+def test_a_solution_that_the_nodes_do_not_resolve_is_said():
+    pde = Burgers2D(nu=0.01)
+    start = pde.sample(jax.random.key(0), pde.grid(16))
+    with pytest.warns(UserWarning, match="do not resolve"):
+        pde.solve(start, pde.grid(16))
