@@ -114,8 +114,8 @@ class AbstractPeriodicEvolution(AbstractEvolution):
             raise DivergedError(f"{type(self).__name__} left the finite numbers on {grid.shape} nodes; give a smaller dt")
         with looked_at(self, u) as concrete:
             if concrete and (share := float(self.roughness(u[-1], grid))) > ROUGH:
-                warnings.warn(f"{type(self).__name__}: {grid.shape} nodes do not resolve this solution ({100 * share:.0f} % of it is in waves "
-                              "shorter than four nodes), it may be wrong by a per cent or more; take more nodes", stacklevel=3)
+                warnings.warn(f"{type(self).__name__}: {grid.shape} nodes do not resolve this solution, {100 * share:.0f} % of it is in "
+                              "waves shorter than four nodes; it may be wrong by a per cent or more: take more nodes", stacklevel=3)
         return u[0] if times is None else u
 
     @eqx.filter_jit
