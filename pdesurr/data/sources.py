@@ -95,6 +95,29 @@ class PDESource(AbstractSource):
         return Batch(Samples(self.grid, inputs), Samples(self.grid, outputs))
 
 
+class PriorSource(AbstractSource):
+    """Fresh inputs without end, and no solutions: for objectives that read the equation alone (`SpectralResidual`).
+
+    Sample `i` depends on `(seed, i)` alone; `size` is what is called an epoch. Outputs have no channels.
+    """
+
+    pde: AbstractPDE
+    grid: Grid
+    size: int = eqx.field(static=True)
+    seed: int = eqx.field(static=True)
+
+    def __init__(self, pde: AbstractPDE, grid: Grid, size: int, seed: int):
+        require(size >= 1, "size", "a number of samples >= 1", size)
+        self.pde, self.grid, self.size, self.seed = pde, grid, size, seed
+
+    def plan(self, key: Key, epoch: Int[Array, ""]) -> Int[Array, " size"]:
+        return epoch * self.size + jnp.arange(self.size)
+
+    def take(self, numbers: Int[Array, " batch"]) -> Batch:
+        inputs = jax.vmap(lambda i: self.pde.sample(sample_key(self.seed, i), self.grid))(numbers)
+        return Batch(Samples(self.grid, inputs), Samples(self.grid, inputs[..., :0]))
+
+
 def sample_key(seed: int, number: Int[Array, ""]) -> Key:
     """The key of one sample: a function of the data's seed and the sample's number, so chunks and devices do not matter."""
     return jax.random.fold_in(jax.random.key(seed), number)

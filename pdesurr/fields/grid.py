@@ -148,13 +148,13 @@ class Grid(eqx.Module):
         """
         if self.trigonometric:
             scale = (1 + sum(k**2 for k in self.wavenumbers(half))) ** (order / 2)
-            return jnp.sqrt(self._square(u_hat * np.asarray(scale).astype(u_hat.dtype), half))
+            return jnp.sqrt(self.square_hat(u_hat * np.asarray(scale).astype(u_hat.dtype), half))
         require(order in (0, 1), "order", "0 (L2) or 1 (H1) on a grid with a Chebyshev axis", order)
         parts = [u_hat] + [self._slope_hat(u_hat, i, half) for i in range(self.ndim)] * order
-        return jnp.sqrt(sum(self._square(p, half) for p in parts))
+        return jnp.sqrt(sum(self.square_hat(p, half) for p in parts))
 
-    def _square(self, u_hat: Array, half: bool) -> Array:
-        """The integral of |u|^2."""
+    def square_hat(self, u_hat: Shaped[Array, "*grid_hat"], half: bool = True) -> Array:
+        """The integral of |u|^2 from coefficients."""
         for axis in range(self.ndim):
             u_hat = self.spectral_basis(axis).orthonormal(u_hat, axis, self.is_half(axis, half))
         return jnp.sum(jnp.real(u_hat) ** 2 + jnp.imag(u_hat) ** 2)

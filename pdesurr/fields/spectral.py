@@ -74,9 +74,10 @@ class SpectralField(AbstractField):
         assert held is not None
         return jnp.finfo(held.dtype).dtype if self.grid.half_axis is None else np.result_type(held.dtype, np.complex64)
 
-    def inverse_laplacian(self) -> "SpectralField":
-        """The mean-free v with Lap v = u less its mean."""
-        hat, square = self.coefficients, sum(k**2 for k in self.grid.wavenumbers())
+    def inverse_laplacian(self, *names: str) -> "SpectralField":
+        """The mean-free v with Lap v = u less its mean, the Laplacian along the axes called `names`, or all."""
+        hat = self.coefficients
+        square = sum(-np.real(self.grid.symbol(name, 2)) for name in names or self.grid.names)
         inverse = -np.divide(1.0, square, out=np.zeros_like(square), where=square > 0)
         return self._with(hat=hat * inverse.astype(hat.dtype))
 

@@ -1,6 +1,7 @@
 """What is learned: one family of models per file. Flax users: `pdesurr.models.flax` makes their modules models, and models modules."""
 
 from pdesurr.models.comoving import CoMoving
+from pdesurr.models.conditions import InitialValue, ZeroMean, ZeroWalls
 from pdesurr.models.deeponet import DeepONet, PODDeepONet, pod_modes
 from pdesurr.models.ffno import FFNO
 from pdesurr.models.fno import FNO
@@ -9,12 +10,15 @@ from pdesurr.models.lno import LNO
 from pdesurr.models.mgno import MgNO
 from pdesurr.models.mono import MoNO, mono_centres
 from pdesurr.models.multipole import MultipoleGraphOperator, OrthogonalMultipole
+from pdesurr.models.nsm import NSM
+from pdesurr.models.over_time import OverTime, Records
 from pdesurr.models.rollout import RollOut
 from pdesurr.models.spacetime import SpaceTime
 from pdesurr.models.transolver import Transolver
 from pdesurr.models.unet import UNet
 
 __all__ = [
-    "CoMoving", "DeepONet", "FFNO", "FNO", "GNO", "LNO", "MgNO", "MoNO", "MultipoleGraphOperator", "OrthogonalMultipole", "PODDeepONet",
-    "RollOut", "SpaceTime", "Transolver", "UNet", "mono_centres", "pod_modes",
+    "CoMoving", "DeepONet", "FFNO", "FNO", "GNO", "InitialValue", "LNO", "MgNO", "MoNO", "MultipoleGraphOperator", "NSM",
+    "OrthogonalMultipole", "OverTime", "PODDeepONet", "Records", "RollOut", "SpaceTime", "Transolver", "UNet", "ZeroMean", "ZeroWalls",
+    "mono_centres", "pod_modes",
 ]

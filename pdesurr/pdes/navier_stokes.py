@@ -64,7 +64,7 @@ class NavierStokes(AbstractRandomStart):
         return self.nu * laplacian(u, "x", "y") - self.drag * u
 
     def nonlinear(self, u: SpectralField) -> AbstractField:
-        return self.advection(-u.inverse_laplacian()) + known(u, self.source, "x", "y")
+        return self.advection(-u.inverse_laplacian("x", "y")) + known(u, self.source, "x", "y")
 
     @staticmethod
     def advection(psi: AbstractField) -> AbstractField:

@@ -30,6 +30,7 @@ from pdesurr.types import Objective, describe
 
 OnBad = Literal["raise", "skip", "rollback"]
 MAX_ROLLBACKS = 8
+ADDRESS = r" at 0x[0-9a-f]+"  # of a function, in a text that must be the same in the next process
 LONGEST_SEGMENT = 250  # steps in one compiled call, so that a signal is heard within seconds
 
 
@@ -287,7 +288,7 @@ class _Run:
 def fingerprint(source: Any) -> str:
     """sha256 of a source: of its arrays and of everything static about it."""
     leaves, structure = jax.tree.flatten(source)
-    digest = hashlib.sha256(re.sub(r" at 0x[0-9a-f]+", "", str(structure)).encode())
+    digest = hashlib.sha256(re.sub(ADDRESS, "", str(structure)).encode())
     for leaf in leaves:
         digest.update(np.ascontiguousarray(leaf).tobytes())
     return digest.hexdigest()
@@ -303,7 +304,8 @@ def architecture(model: Any) -> dict[str, Any]:
 
 
 def _name(objective: Objective) -> str:
-    return getattr(objective, "__qualname__", type(objective).__qualname__)
+    """A function's name, or everything that an object was made with."""
+    return getattr(objective, "__qualname__", None) or re.sub(ADDRESS, "", repr(objective))
 
 
 def _short(value: Any) -> str:

@@ -9,23 +9,29 @@ import jax.numpy as jnp
 import numpy as np
 
 from pdesurr import objectives
-from pdesurr.fields import FourierBasis, Grid, UniformBasis
+from pdesurr.fields import ChebyshevBasis, CosineBasis, FourierBasis, Grid, UniformBasis
 from pdesurr.models import (
     FFNO,
     FNO,
     GNO,
     LNO,
+    NSM,
     CoMoving,
     DeepONet,
+    InitialValue,
     MgNO,
     MoNO,
     MultipoleGraphOperator,
     OrthogonalMultipole,
+    OverTime,
     PODDeepONet,
+    Records,
     RollOut,
     SpaceTime,
     Transolver,
     UNet,
+    ZeroMean,
+    ZeroWalls,
     pod_modes,
 )
 from pdesurr.pdes import (
@@ -216,6 +222,24 @@ MODELS = {
                                                  (2, 1), False, cloud=True),
 }
 
+MODELS |= {
+    "NSM": ModelCase(lambda key: NSM(1, 1, (9,), 12, 2, key=key), PERIODIC, (1, 1), True, smooth=True),
+    "NSM, Chebyshev and Fourier, in time": ModelCase(
+        lambda key: NSM(2, 1, (6, 5), 8, 1, time=4, periodic=(False, True), activation="tanh", key=key),
+        Grid([ChebyshevBasis(9, 0.0, 1.0), FourierBasis(8)]), (2, 1), True, smooth=True, factors=(1, 2)),
+    "OverTime": ModelCase(lambda key: OverTime(FNO(1, 1, (6, 2), 8, 2, head_width=8, coordinates=(False, True), key=key), 5), PERIODIC,
+                          (1, 1), True),
+    "InitialValue": ModelCase(lambda key: InitialValue(NSM(1, 1, (9,), 12, 2, time=4, activation="gelu", key=key)), PERIODIC, (1, 1), True,
+                              smooth=True),
+    "Records": ModelCase(lambda key: Records(NSM(1, 1, (9,), 12, 2, time=5, key=key), 3), PERIODIC, (1, 3), True, smooth=True),
+    "ZeroMean": ModelCase(lambda key: ZeroMean(FNO(1, 1, (6,), 8, 2, key=key)), PERIODIC, (1, 1), True, smooth=True),
+    "ZeroWalls": ModelCase(lambda key: ZeroWalls(FNO(1, 1, (4,), 12, 2, coordinates=(True,), key=key)), Grid([CosineBasis(16)]), (1, 1),
+                           False, smooth=True),
+}
+
 OBJECTIVES = {"relative_l2": objectives.relative_l2, "relative_h1": objectives.relative_h1,
               "SampledL2": objectives.SampledL2(points=20), "StepwiseL2": objectives.StepwiseL2(),
-              "RolledOut": objectives.RolledOut(steps=1, components=2)}
+              "RolledOut": objectives.RolledOut(steps=1, components=2),
+              "Mixed": objectives.Mixed(((1.0, objectives.relative_l2), (0.5, objectives.relative_h1)))}
+# What these ask of a model is not an answer at the input's nodes: tests/test_spectral_loss.py tries them.
+ELSEWHERE = {"AtRecords", "SpectralResidual", "StencilResidual"}
