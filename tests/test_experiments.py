@@ -35,21 +35,23 @@ def test_the_table_has_the_fixed_form():
         assert (line["obtained"] is None) == (line["status"] == "not run")
 
 
-PHYSICS = ROOT / "experiments" / "physics_informed"
+PHYSICS, SPECTRAL = (ROOT / "experiments" / topic for topic in ("physics_informed", "spectral"))
+OTHERS = sorted(p for topic in (PHYSICS, SPECTRAL) for p in topic.glob("*_*.py") if not p.stem.startswith("_"))
 
 
-def test_the_physics_informed_table_has_its_form_too(child_env):
-    done = subprocess.run([sys.executable, str(PHYSICS / "table.py"), "--json"], env=child_env, capture_output=True, text=True)
+@pytest.mark.parametrize("topic", [PHYSICS, SPECTRAL], ids=lambda p: p.name)
+def test_the_other_tables_have_its_form_too(topic, child_env):
+    done = subprocess.run([sys.executable, str(topic / "table.py"), "--json"], env=child_env, capture_output=True, text=True)
     rows = json.loads(done.stdout)["rows"]
-    assert len(rows) == len([p for p in PHYSICS.glob("*_*.py") if not p.stem.startswith("_")])
+    assert len(rows) == len([p for p in OTHERS if p.parent == topic])
     assert all(r["status"] in ("met", "short", "not run") and (r["obtained"] is None) == (r["status"] == "not run") for r in rows)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("script", sorted(p.stem for p in PHYSICS.glob("*_*.py") if not p.stem.startswith("_")))
-def test_smoke_of_physics(script, child_env):
-    command = [sys.executable, str(PHYSICS / f"{script}.py"), "--preset", "smoke", "--json"]
-    done = subprocess.run(command, env=child_env, capture_output=True, text=True, timeout=280)
+@pytest.mark.parametrize("script", OTHERS, ids=lambda p: p.stem)
+def test_smoke_of_the_others(script, child_env, tmp_path):
+    command = [sys.executable, str(script), "--preset", "smoke", "--json"]
+    done = subprocess.run(command, env=child_env, capture_output=True, text=True, timeout=280, cwd=tmp_path)
     assert done.returncode == 0, done.stderr[-2000:]
     assert 0 < json.loads(done.stdout.strip().splitlines()[-1])["error"]["mean"] < 2
 

@@ -15,6 +15,7 @@ from pdesurr.nn.mode_mixing import ModeMixing
 from pdesurr.nn.pointwise import Pointwise
 from pdesurr.types import Key, Samples
 
+Activation = Literal["relu", "tanh", "gelu"]
 ACTIVATIONS = {"relu": jax.nn.relu, "tanh": jnp.tanh, "gelu": gelu}
 
 
@@ -48,7 +49,7 @@ class NSM(eqx.Module):
     scale: float = eqx.field(static=True)
 
     def __init__(self, in_channels: int, out_channels: int, modes: tuple[int, ...], width: int = 64, depth: int = 4, *, time: int = 0,
-                 horizon: float = 1.0, periodic: tuple[bool, ...] | None = None, activation: Literal["relu", "tanh", "gelu"] = "relu",
+                 horizon: float = 1.0, periodic: tuple[bool, ...] | None = None, activation: Activation = "relu",
                  scale: float = 1.0, key: Key):
         periodic = tuple(periodic) if periodic is not None else (True,) * len(modes)
         require(len(modes) > 0 and all(isinstance(m, int) and m >= 2 for m in modes), "modes", "whole numbers >= 2, one per axis", modes)

@@ -11,8 +11,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from pdesurr.checks import expected, require
-from pdesurr.fields import AbstractField, ChebyshevBasis, Grid, SpectralField, StencilField, UniformBasis
-from pdesurr.fields._basis import AbstractBasis, AbstractTrigonometricBasis, along
+from pdesurr.fields import AbstractBasis, ChebyshevBasis, Grid, SpectralField, StencilField, UniformBasis
 from pdesurr.pdes import AbstractEvolution, AbstractPDE
 from pdesurr.types import Batch, Key, Metrics, Model, Samples, apply
 
@@ -70,17 +69,16 @@ class SpectralResidual(AbstractResidual):
 
     The model answers on `shape` nodes of space (those of the batch if None) and `time` Chebyshev nodes; its answer is taken as the
     expansion these hold, on `padding` times as many nodes, where the text is evaluated: at 2 squares are exact and nothing of the norm is
-    lost, at 1 products have aliasing. `order`: the Sobolev order of the norm along trigonometric axes. At 0 it is L2; -1 weighs errors of
-    high modes as those of a parabolic or elliptic equation's solution in H1 (the dual norm), and is better conditioned. Metrics:
-    `residual`, the mean root. Raises `UsageError` for a PDE without a residual on such a grid, a grid without transforms, and
-    numbers out of range. Source: Du, Chalapathi and Krishnapriyan (ICLR 2024, arXiv 2312.05225), equation 5, whose sum over Chebyshev modes
-    has no weights.
+    lost, at 1 products have aliasing. The L2 norm weighs the relative errors of a solution's modes alike. (The norm of the residual divided
+    by the operator, an estimate of the error itself, learned more slowly: 1.3 % against .65 % of the periodic Poisson equation after 1000
+    steps.) Metrics: `residual`, the mean root. Raises `UsageError` for a PDE without a residual on such a grid, a grid without
+    transforms, and numbers out of range.
+    Source: Du, Chalapathi and Krishnapriyan (ICLR 2024, arXiv 2312.05225), equation 5, whose sum over Chebyshev modes has no weights.
     """
 
     shape: tuple[int, ...] | None = None
     time: int = 32
     padding: float = 2.0
-    order: int = 0
 
     def __post_init__(self):
         _check(self)
@@ -103,15 +101,7 @@ class SpectralResidual(AbstractResidual):
             return SpectralField(fine, hat=hat, dealias=1.0)
 
         texts = self.texts(lambda v: held(v, x), u, a, lambda v: held(v, space))
-        return sum((self._norm(t, fine) for t in texts), jnp.zeros((), u.dtype)) / fine.volume
-
-    def _norm(self, residual: AbstractField, grid: Grid) -> Float[Array, ""]:
-        assert isinstance(residual, SpectralField)
-        hat = jnp.asarray(residual.coefficients)
-        if self.order:
-            weight = (1 + sum(_squared_wavenumbers(grid))) ** (self.order / 2)
-            hat = hat * weight.astype(hat.dtype)
-        return grid.square_hat(hat)
+        return sum((fine.square_hat(jnp.asarray(t.coefficients)) for t in texts), jnp.zeros((), u.dtype)) / fine.volume
 
 
 @dataclass(frozen=True)
@@ -155,9 +145,3 @@ def _check(objective: AbstractResidual) -> None:
 
 def _horizon(pde: AbstractPDE) -> float:
     return float(pde.record_times[-1])
-
-
-def _squared_wavenumbers(grid: Grid) -> list[np.ndarray]:
-    """k^2 along each trigonometric axis, to be broadcast."""
-    return [along(b.wavenumbers(grid.is_half(i)) ** 2, i, grid.ndim) for i, b in enumerate(grid.bases)
-            if isinstance(b, AbstractTrigonometricBasis)]
