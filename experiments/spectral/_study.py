@@ -60,7 +60,7 @@ Solver = Callable[[Array], Array]
 class Row:
     """`network(key, **size)` answers `pde` on `grid(nodes)` (the equation's own if not given), `objective(preset)` is minimised.
 
-    The error is that of the steady answer, or of an evolution's `RECORDS` records together, in relative L2 on `tested` nodes an axis, against
+    The error is that of the steady answer, or of an evolution's `RECORDS` records together, in relative L2 on `tested` nodes, against
     the solver on `refined` times as many in float64. `solvers(grid)`: cheaper ways to solve, by name, from one input to what is judged.
     `published`: its error, not in per cent; `must` and `aim`: what the row is for."""
 
