@@ -153,6 +153,13 @@ def test_data_and_equation_together():
         assert set(metrics) == {"relative_l2", "residual"} and float(loss) > float(metrics["relative_l2"]) > 0
 
 
+def test_fresh_inputs_stand_in_for_the_batch_only_with_a_key():
+    model, batch = ZeroMean(NSM(1, 1, (8,), 4, 1, key=KEY)), inputs(Poisson(dimension=1), 16, 2)
+    own, fresh = (SpectralResidual(Poisson(dimension=1), fresh=n) for n in (0, 3))
+    losses = [float(o(model, batch, k)[0]) for o in (own, fresh) for k in (None, jax.random.key(1), jax.random.key(2))]
+    assert losses[0] == losses[1] == losses[2] == losses[3] and len({*losses[3:]}) == 3
+
+
 @pytest.mark.parametrize(("make", "words"), [
     (lambda: SpectralResidual(Wave()), "first order in time"),
     (lambda: SpectralResidual(GROWTH, padding=0.5), "padding"),

@@ -9,7 +9,6 @@ error (test), on other draws. Checkpoints stay in `runs/`; a stopped call goes o
 import argparse
 import dataclasses
 import json
-import resource
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -23,6 +22,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
 
+from experiments.benchmarks._harness import peak_mb
 from pdesurr import metrics
 from pdesurr.allocator import tune_allocator
 from pdesurr.data.sources import ArraySource, PriorSource, sample_key
@@ -118,7 +118,7 @@ def run(row: Row, preset_name: str, seeds: tuple[int, ...], out: Path) -> dict[s
     spread = {"mean": float(np.mean(errors)), "std": float(np.std(errors, ddof=1)) if len(errors) > 1 else None, "each": errors}
     return {"table": "spectral", "row": row.name, "preset": preset_name, "seeds": list(seeds), "error": spread, "residual": residuals,
             "training_seconds": seconds, "step_seconds": float(np.mean(seconds)) / preset.steps, "parameters": parameter_count(models[0]),
-            "peak_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, "surrogate_s": seconds_per_sample(answer, batch, 3),
+            "peak_mb": peak_mb(), "surrogate_s": seconds_per_sample(answer, batch, 3),
             "solvers": [timed(name, solver, tested) for name, solver in row.solvers(tested.grid).items()],
             "judged": f"{RECORDS} records" if row.pde.record_times else "the solution", "training": dataclasses.asdict(preset),
             "objective": repr(row.objective(preset)), "environment": environment()}

@@ -2,7 +2,7 @@
 
 import abc
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import jax
@@ -21,10 +21,13 @@ class AbstractResidual(abc.ABC):
     """Mean over a batch of ||residual of model(a)||^2 / volume, the residual that of the one text of `pde`; no solution is looked at.
 
     A steady problem's residual is taken on the box, an evolution's in space and time up to the horizon, where the answer must have
-    the given start by construction (`InitialValue`), and conditions at walls likewise (`ZeroWalls`).
+    the given start by construction (`InitialValue`), and conditions at walls likewise (`ZeroWalls`). With `fresh` and a key (training has
+    one, validation none) the inputs are that many new draws of the equation's prior instead of the batch's, which may then be the few
+    that were solved; on many devices each draws the same.
     """
 
     pde: AbstractPDE
+    fresh: int = field(default=0, kw_only=True)
 
     @property
     @abc.abstractmethod
@@ -39,23 +42,25 @@ class AbstractResidual(abc.ABC):
         """||residual||^2 / volume of one answer on `x` to an input on `space`."""
 
     def __call__(self, model: Model, batch: Batch, key: Key | None) -> tuple[Array, Metrics]:
-        squares = self.squares(model, batch.input, key)
+        squares = self.squares(model, self._drawn(batch.input, key) if self.fresh and key is not None else batch.input, key)
         return jnp.mean(squares), {"residual": jnp.mean(jnp.sqrt(squares + 1e-30))}
+
+    def _drawn(self, like: Samples, key: Key) -> Samples:
+        keys, grid = jax.random.split(key, self.fresh), _grid(like)
+        return Samples(grid, jax.vmap(lambda k: self.pde.sample(k, grid))(keys))
 
     def squares(self, model: Model, a: Samples, key: Key | None = None) -> Float[Array, " batch"]:
         """||residual||^2 / volume for each sample of a batch."""
-        if not isinstance(a.points, Grid):
-            raise expected("batch.input.points", "a Grid", a.points, "interpolate the samples to pde.grid(n) first")
-        own = a.points
+        own = _grid(a)
         space = own if self.nodes is None else own.with_shape(*self.nodes)
         values = a.values if space == own else jax.vmap(lambda v: own.resample(v, *space.shape))(a.values)
         x = Grid([*space.bases, self.time_axis(_horizon(self.pde))], (*space.names, "t")) if self.pde.record_times else space
         u = apply(model, Samples(space, values, a.params), x, key=key)
         return jax.vmap(lambda v, b: self.square(v, b, space, x))(u, values)
 
-    def texts(self, field: Callable[[Array], Any], u: Array, a: Array, source: Callable[[Array], Any]) -> tuple[Any, ...]:
-        """The residuals, with each channel of the answer read as `field` and each of the input as `source`."""
-        unknowns = tuple(field(u[..., i]) for i in range(u.shape[-1]))
+    def texts(self, read: Callable[[Array], Any], u: Array, a: Array, source: Callable[[Array], Any]) -> tuple[Any, ...]:
+        """The residuals, with each channel of the answer read by `read` and each of the input by `source`."""
+        unknowns = tuple(read(u[..., i]) for i in range(u.shape[-1]))
         if isinstance(self.pde, AbstractEvolution) and len(unknowns) > 1:
             return self.pde.residual(unknowns)
         known = () if self.pde.record_times else tuple(source(a[..., i]) for i in range(a.shape[-1]))
@@ -130,13 +135,20 @@ class StencilResidual(AbstractResidual):
         return UniformBasis(self.time, 0.0, horizon)
 
     def square(self, u: Float[Array, "*grid c"], a: Float[Array, "*space c_in"], space: Grid, x: Grid) -> Float[Array, ""]:
-        field = lambda v: StencilField(x, v, self.accuracy)  # noqa: E731  # pyright: ignore[reportArgumentType]
-        return sum((x.integral(t.values**2) for t in self.texts(field, u, a, field)), jnp.zeros((), u.dtype)) / x.volume
+        read = lambda v: StencilField(x, v, self.accuracy)  # noqa: E731  # pyright: ignore[reportArgumentType]
+        return sum((x.integral(t.values**2) for t in self.texts(read, u, a, read)), jnp.zeros((), u.dtype)) / x.volume
+
+
+def _grid(a: Samples) -> Grid:
+    if not isinstance(a.points, Grid):
+        raise expected("batch.input.points", "a Grid", a.points, "interpolate the samples to pde.grid(n) first")
+    return a.points
 
 
 def _check(objective: AbstractResidual) -> None:
     """Raise `UsageError` unless the equation is one whose residual an answer on a grid has."""
     pde = objective.pde
+    require(objective.fresh >= 0, "fresh", "a number of draws >= 0", objective.fresh)
     known = isinstance(pde, AbstractPDE) and hasattr(pde, "residual")
     first_order = known and (isinstance(pde, AbstractEvolution) or not pde.record_times or len(pde.input) == 1)
     require(first_order, "pde",
