@@ -41,8 +41,8 @@ class Official(eqx.Module):
         return self.own.horizon
 
     def __call__(self, a: Samples, x: Any = None, *, key: Any = None) -> jax.Array:
-        net, space = self.own, a.points
-        assert isinstance(space, Grid)
+        net: NSM = self.own
+        space: Any = a.points
         coarse = space.with_shape(*net.modes)
         grid = Grid([*coarse.bases, ChebyshevBasis(net.time, 0.0, net.horizon)], (*space.names, "t")) if net.time else coarse
         values = space.resample(a.values, *net.modes)
@@ -58,7 +58,7 @@ class Official(eqx.Module):
         for layer in net.head[:2]:
             c = to(jax.nn.relu(back(dense(layer, c)) + layer.bias))
         u = net.scale * (back(dense(net.head[2], c)) + net.head[2].bias)
-        return grid.interpolate(grid.transform(u), a.points if x is None else x)
+        return grid.interpolate(grid.transform(u), space if x is None else x)
 
 
 def through(v: jax.Array, grid: Grid, one: Any) -> jax.Array:
