@@ -6,6 +6,8 @@ A block is `<!-- begin NAME -->` ... `<!-- end NAME -->`, NAME one of the functi
 where a file is out of date.
 """
 
+import json
+import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -148,24 +150,51 @@ def neural_operators() -> str:
     return table(head, lines)
 
 
-BENCHMARKS = ("burgers_generation", "solvers", "fno_step", "ensemble", "spectral_forms", "graph_step", "derivatives")
-def physics_informed() -> str:
-    """One line for each script of the physics-informed table, as `table.py` reads them."""
-    import json
-    import subprocess
+BENCHMARKS = ("burgers_generation", "solvers", "fno_step", "ensemble", "spectral_forms", "graph_step", "derivatives", "nsm_step")
 
-    script = HERE / "physics_informed" / "table.py"  # another module called `table` may be loaded here
+
+def listed(topic: str) -> list[dict]:
+    """The lines of a topic's `table.py`; in a process of its own, as another module called `table` may be loaded here."""
+    script = HERE / topic / "table.py"
     found = subprocess.run([sys.executable, str(script), "--json"], capture_output=True, text=True, check=True).stdout
-    said = lambda v, form, none: none if v is None else form.format(v)  # noqa: E731
-    rows = [(r["row"], said(r["published"], "{:.2e}", ""), said(r["obtained"], "{:.2e}", NONE), str(r["seeds"]), r["status"],
-             said(r["seconds"], "{:.0f} s", NONE)) for r in json.loads(found)["rows"]]
+    return json.loads(found)["rows"]
+
+
+def said(value: float | None, form: str, none: str = NONE) -> str:
+    return none if value is None else form.format(value)
+
+
+def physics_informed() -> str:
+    """One line for each script of the physics-informed table."""
+    rows = [(r["row"], said(r["published"], "{:.2e}", ""), said(r["obtained"], "{:.2e}"), str(r["seeds"]), r["status"],
+             said(r["seconds"], "{:.0f} s")) for r in listed("physics_informed")]
     return table(("row", "lowest published", "obtained, mean", "seeds", "what it must reach", "training, a seed"), rows)
+
+
+def spectral() -> str:
+    """One line for each script of the spectral table."""
+    ms = lambda seconds: "" if seconds is None else f"{seconds * 1e3:.3g} ms"  # noqa: E731
+    rows = [(r["row"], said(r["published"], "{:.2e}", ""), said(r["obtained"], "{:.2e}"), str(r["seeds"]), r["preset"] or "", r["status"],
+             said(r["residual"], "{:.2e}", ""), ms(r["step_seconds"]), said(r["peak_mb"], "{:.0f} MB", ""), ms(r["surrogate_s"]),
+             ms(r["solver_equal_error_s"])) for r in listed("spectral")]
+    return table(("row", "published", "obtained, mean", "seeds", "preset", "status", "residual", "a step", "memory", "surrogate, a sample",
+                  "solver at equal error"), rows)
+
+
+def few_data() -> str:
+    """Burgers with and without the residual."""
+    r = load("burgers/few_data_cpu")
+    if r is None:
+        return NONE
+    found = {(x["samples"], x["residual"]): x["error"] for x in r["rows"]}
+    rows = [(str(n), number(found.get((n, False))) if n else "", number(found.get((n, True)))) for n in sorted({n for n, _ in found})]
+    return table(("solved samples", "data alone", "data and residual"), rows)
 
 
 BLOCKS: dict[str, Callable[[], str]] = {
     "runs": runs,
     "darcy_import": darcy_import, "head_to_head": head_to_head,
-    "neural_operators": neural_operators, "physics_informed": physics_informed,
+    "neural_operators": neural_operators, "physics_informed": physics_informed, "spectral": spectral, "few_data": few_data,
     "resolution": resolution, "scattered": scattered, "mono_curves": mono_curves,
     **{name: (lambda name=name: benchmark(name)) for name in BENCHMARKS},
 }
