@@ -9,7 +9,7 @@ from pdesurr.checks import UsageError
 from pdesurr.fields import FourierBasis, Grid, UniformBasis
 from pdesurr.models import GNO, MultipoleGraphOperator, OrthogonalMultipole
 from pdesurr.models.multipole import cell_counts, interactions
-from pdesurr.nn.graph import KernelIntegral, degree_for, edges, interpolate, neighbours, reassemble, shuffled, slices
+from pdesurr.nn.graph import KernelIntegral, degree_for, edges, interpolate, neighbours, reassemble, shuffled, slices, sub_grids
 from pdesurr.objectives import SampledL2, relative_l2
 from pdesurr.types import Batch, Samples
 
@@ -118,6 +118,29 @@ def test_slices_put_together_are_the_whole():
     parts = slices(order, jnp.arange(3) * 4, 4)
     assert all(len(set(row)) == 4 for row in parts.tolist())
     np.testing.assert_array_equal(reassemble(parts[..., None].astype(jnp.float32), order)[:, 0], jnp.arange(11))
+
+
+@pytest.mark.parametrize(("shape", "most"), [((12,), 4), ((13,), 5), ((9, 10), 12), ((4, 4), 100)])
+def test_sub_grids_hold_every_node_once_equally_spaced(shape, most):
+    rows = sub_grids(shape, most)
+    total = np.prod(shape)
+    assert rows.shape[1] <= most and sorted(rows[rows < total].tolist()) == list(range(total))
+    for row in rows:
+        places = np.stack(np.unravel_index(row[row < total], shape), axis=-1)
+        for axis in range(len(shape)):
+            steps = set(np.diff(np.unique(places[:, axis])).tolist())
+            assert len(steps) <= 1
+
+
+def test_a_finer_grid_has_the_answers_of_the_grids_within_it():
+    """Each of the two halves of 64 nodes is a grid of the 32 that the model takes at once, moved by one node."""
+    model = GNO(1, 1, 1, 1.0, 6, 2, kernel=(6,), head_width=8, nodes=32, max_degree=16, period=(2 * np.pi,), key=KEY)
+    grid = Grid([FourierBasis(64)])
+    a = jax.random.normal(KEY, (64, 1))
+    places = jnp.asarray(grid.nodes, jnp.float32)
+    u = model(Samples(grid, a))
+    for half in (slice(0, None, 2), slice(1, None, 2)):
+        np.testing.assert_allclose(u[half], model(Samples(places[half], a[half])), atol=1e-5)
 
 
 def test_interpolation_is_exact_on_the_points_and_near_between():

@@ -6,15 +6,17 @@ from typing import Any
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import lax
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Int
 
 from pdesurr.checks import require
+from pdesurr.fields import Grid
 from pdesurr.nn import coordinates
 from pdesurr.nn.activation import gelu
 from pdesurr.nn.cloud import Cloud, asked_cloud, collected, dealt, input_cloud
 from pdesurr.nn.coordinates import Period
-from pdesurr.nn.graph import KernelIntegral, degree_for, edges, neighbours, reassemble, shuffled, slices
+from pdesurr.nn.graph import KernelIntegral, degree_for, edges, neighbours, reassemble, shuffled, slices, sub_grids
 from pdesurr.nn.mlp import MLP, rows
 from pdesurr.nn.points import Points, unflat
 from pdesurr.types import Key, Samples
@@ -44,9 +46,10 @@ class GNO(eqx.Module):
     `x`: the input's points (also None) or any others. Those listen to the input's points in every layer and are never heard, so
     the answer at a point does not depend on where else one asks; a(x) there is interpolated from the 2^d nearest points of the
     input (inverse square of the distance) and the answer on the input's own points is the same either way.
-    More than `nodes` points are dealt into ceil(n / nodes) random graphs of equal size, each with its share of `x`, and the answers
-    put together again (Nystrom sampling): cost n * nodes * ball, and the density that training saw. The split depends on `key`;
-    without one it is always the same. A training step is fast when the objective asks for few points: `objectives.SampledL2`.
+    More than `nodes` points are dealt into graphs of at most so many, each with its share of `x`, and the answers put together again:
+    cost n * nodes * ball, and the density that training saw. The nodes of a grid are dealt into grids of every s-th node (`sub_grids`),
+    whose sums are quadratures as good as training's; other points, and with a `key` those of a grid too, at random (Nystrom sampling). A
+    training step is fast when the objective asks for few points: `objectives.SampledL2`.
     `kernel`: hidden widths of the kernel's perceptron, the last its rank: the kernel's matrices span that many dimensions plus
     one. `period`: per axis the period of x, or None. `max_degree`: neighbours kept, the nearest; None = what `nodes` points in a
     box of volume 1 need (a larger box needs less: say so to save time). Where it is too small the ball shrinks.
@@ -96,7 +99,12 @@ class GNO(eqx.Module):
         senders = input_cloud(a, self.in_channels, self.period)
         asked = asked_cloud(a, x, senders, self.period)
         groups = math.ceil(len(senders.points) / self.nodes)
-        u = self.graph(senders, asked) if groups == 1 else self._graphs(senders, asked, groups, key)
+        if groups == 1:
+            u = self.graph(senders, asked)
+        elif key is None and isinstance(a.points, Grid):
+            u = self._on_sub_grids(senders, asked, sub_grids(a.points.shape, self.nodes))
+        else:
+            u = self._graphs(senders, asked, groups, key)
         return unflat(u, a.points if x is None else x)
 
     @eqx.filter_jit  # called outside jit it is one program, not hundreds
@@ -112,6 +120,21 @@ class GNO(eqx.Module):
             layer, basis = self.layers[t % len(self.layers)], bases[t % len(bases)]
             v = gelu(rows(layer.skip, v) + layer.kernel(basis, weights, v[links.index]))
         return self.head(v if asked is None else v[len(senders.points):])
+
+    def _on_sub_grids(self, senders: Cloud, asked: Cloud | None, members: Int[np.ndarray, "g size"]) -> Float[Array, "q out"]:
+        """One graph for each row of `members`, one after the other. A place beyond the last node is a node that is not heard."""
+        n = len(senders.points)
+
+        def share(row: Array) -> Cloud:
+            cloud = senders[jnp.minimum(row, n - 1)]
+            return eqx.tree_at(lambda c: c.weights, cloud, jnp.where(row < n, cloud.weights, 0))
+
+        if asked is None:
+            u = lax.map(jax.checkpoint(lambda row: self.graph(share(row), None)), jnp.asarray(members))
+            return jnp.zeros((n, u.shape[-1]), u.dtype).at[members.ravel()].set(u.reshape(-1, u.shape[-1]), mode="drop")
+        shares = dealt(len(asked.points), len(members))
+        u = lax.map(jax.checkpoint(lambda ij: self.graph(share(ij[0]), asked[ij[1]])), (jnp.asarray(members), shares))
+        return collected(u, len(asked.points))
 
     def _graphs(self, senders: Cloud, asked: Cloud | None, groups: int, key: Key | None) -> Float[Array, "q out"]:
         """Random graphs one after the other: the memory of one, forward and backward."""

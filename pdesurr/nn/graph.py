@@ -91,6 +91,21 @@ def shuffled(points: Float[Array, "n d"], key: Key | None = None) -> Int[Array, 
     return jnp.argsort(jax.vmap(draw)(bits))
 
 
+def sub_grids(shape: tuple[int, ...], most: int) -> Int[np.ndarray, "g size"]:
+    """The nodes of a grid, by their places in its flat order, in grids of the same shape with every s-th node an axis, as many on each as
+    `most` lets: one row for each offset. Where s does not divide, a row that has fewer nodes ends in the grid's number of nodes."""
+    stride = [int(np.ceil((np.prod(shape) / most) ** (1 / len(shape)) - 1e-9))] * len(shape)
+    stride = [min(s, n) for s, n in zip(stride, shape, strict=True)]
+    total, rows = int(np.prod(shape)), []
+    for offset in np.ndindex(*stride):
+        own = [np.arange(o, o + s * -(-n // s), s) for o, s, n in zip(offset, stride, shape, strict=True)]
+        places = np.stack(np.meshgrid(*own, indexing="ij"), axis=-1).reshape(-1, len(shape))
+        inside = np.all(places < np.asarray(shape), axis=1)
+        flat = np.ravel_multi_index(np.minimum(places, np.asarray(shape) - 1).T, shape)
+        rows.append(np.sort(np.where(inside, flat, total)))
+    return np.stack(rows)
+
+
 def interpolate(points: Float[Array, "n d"], values: Float[Array, "n c"], queries: Float[Array, "q d"],
                 period: Period) -> Float[Array, "q c"]:
     """Values between points: mean of the 2^d nearest with weights 1 / distance^2 (Shepard), exact on the points."""
