@@ -1,8 +1,8 @@
 """Reaction-diffusion at nu = 0.005, neural spectral method."""
 
-from _reaction import PRESETS, main, row
+from _reaction import main, row
 
-ROW = row(0.005, PRESETS)
+ROW = row(0.005)
 
 if __name__ == "__main__":
     main(ROW)
