@@ -115,7 +115,7 @@ def test_existing_files_and_bad_settings(reference, tmp_path):
 @pytest.mark.slow
 def test_kill_minus_nine_ten_times(tmp_path, child_env):
     """Killed at ten random moments, generation ends with the same bytes as if it had not been."""
-    arguments = [sys.executable, "-m", "pdesurr", "generate", "burgers", "--samples", "1600", "--resolution", "2048", "--chunk", "64"]
+    arguments = [sys.executable, "-m", "pdesurr", "generate", "burgers_jmlr", "--samples", "1600", "--resolution", "2048", "--chunk", "64"]
     subprocess.run([*arguments, "--out", str(tmp_path / "whole" / "set.h5")], check=True, env=child_env, capture_output=True)
     out, rng = tmp_path / "killed" / "set.h5", np.random.default_rng(0)
     for _ in range(10):

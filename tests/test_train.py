@@ -284,7 +284,7 @@ def test_bad_settings_are_named(change, words):
 def test_kill_minus_nine_ten_times(tmp_path, child_env):
     """Killed at ten random moments, training ends with the same bits as if it had not been."""
     run_cli = [sys.executable, "-m", "pdesurr"]
-    subprocess.run([*run_cli, "generate", "burgers", "--out", str(tmp_path / "set.h5"), "--samples", "400", "--resolution", "256"],
+    subprocess.run([*run_cli, "generate", "burgers_jmlr", "--out", str(tmp_path / "set.h5"), "--samples", "400", "--resolution", "256"],
                    check=True, env=child_env, capture_output=True)
     train = [*run_cli, "train", str(tmp_path / "set.h5"), "--modes", "12", "--width", "32", "--epochs", "60", "--checkpoint-seconds", "0.3"]
     subprocess.run([*train, "--out", str(tmp_path / "whole")], check=True, env=child_env, capture_output=True)
