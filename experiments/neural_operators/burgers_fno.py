@@ -1,7 +1,7 @@
-"""Burgers, FNO. Claim: .0018-.0020 at 256 ... 8192 nodes (JMLR 24(89), table 3: one training for each); ours is one training at 1024.
+"""Burgers, FNO. Claim: .0018-.0020 at 256 ... 8192 nodes (JMLR 24(89), table 3: one training for each); ours is one training.
 
-`cpu`: half the width, fewer epochs. No coordinate channel, so the model commutes with shifts; scaled about zero; reflected samples
-in training; rates and weight decay of the main job (`pdesurr run`).
+`cpu` is trained at 256 nodes, which hold what matters of the inputs, with smaller batches and rates and a decay chosen on validation
+samples. No coordinate channel, so the model commutes with shifts; reflected samples in training.
 """
 
 from _burgers import Preset, TrainConfig, data, main, row, smoke
@@ -15,8 +15,7 @@ def network(train, key, modes=16, width=64, head_width=128):
 
 ROW = row("FNO", network, {
     "smoke": smoke(modes=8, width=16),
-    "cpu": Preset(data(1024), TrainConfig(epochs=200, batch_size=20, learning_rate=5e-3, ema_decay=0.995), (0, 1, 2),
-                  {"width": 32, "head_width": 64}),
+    "cpu": Preset(data(256), TrainConfig(epochs=400, batch_size=10, learning_rate=3e-3, weight_decay=0.1, ema_decay=0.998), (0, 1, 2)),
     "paper": Preset(data(1024), TrainConfig(epochs=500, batch_size=20, learning_rate=1e-3, weight_decay=0.1, ema_decay=0.995), (0, 1, 2)),
 }, allowed={"cpu": 0.005})
 
