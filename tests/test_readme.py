@@ -52,7 +52,8 @@ def test_commands_run(tmp_path, monkeypatch, shared_data):
             arguments[1] = str(shared_data / "darcy_neuraloperator.h5")
             arguments += ["--limit", "40", "--domain", "0", "1"]
         if arguments[0] == "train":
-            small = {"--width": "8", "--depth": "2", "--batch-size": "4", "--epochs": "1"} | ({} if "--model" in arguments else {"--modes": "5"})
+            small = {"--width": "8", "--depth": "2", "--batch-size": "4", "--epochs": "1"}
+            small |= {} if "--model" in arguments else {"--modes": "5"}
             arguments += [word for name, value in small.items() if name not in arguments for word in (name, value)]
         if arguments[0] == "predict":
             np.savez("inputs.npz", input=np.ones((2, 64), np.float32))

@@ -9,7 +9,7 @@ from _study import Preset, Row, Solver, etdrk4, main
 
 from pdesurr.fields import Grid
 from pdesurr.models import NSM, InitialValue
-from pdesurr.models.nsm import Activation
+from pdesurr.models._coefficients import Activation
 from pdesurr.objectives import SpectralResidual
 from pdesurr.pdes import KernelStart, NavierStokes
 

@@ -7,7 +7,7 @@ The source is not zero on the walls, so the modes of u fall like k^-3, and what 
 from _poisson import PAPER, Preset, main, row, sines, smoke
 
 from pdesurr.models import NSM
-from pdesurr.models.nsm import Activation
+from pdesurr.models._coefficients import Activation
 from pdesurr.objectives import SpectralResidual
 from pdesurr.pdes import Poisson
 

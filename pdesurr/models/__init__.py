@@ -13,12 +13,13 @@ from pdesurr.models.multipole import MultipoleGraphOperator, OrthogonalMultipole
 from pdesurr.models.nsm import NSM
 from pdesurr.models.over_time import OverTime, Records
 from pdesurr.models.rollout import RollOut
+from pdesurr.models.sno import SNO
 from pdesurr.models.spacetime import SpaceTime
 from pdesurr.models.transolver import Transolver
 from pdesurr.models.unet import UNet
 
 __all__ = [
     "CoMoving", "DeepONet", "FFNO", "FNO", "GNO", "InitialValue", "LNO", "MgNO", "MoNO", "MultipoleGraphOperator", "NSM",
-    "OrthogonalMultipole", "OverTime", "PODDeepONet", "Records", "RollOut", "SpaceTime", "Transolver", "UNet", "ZeroMean", "ZeroWalls",
-    "mono_centres", "pod_modes",
+    "OrthogonalMultipole", "OverTime", "PODDeepONet", "Records", "RollOut", "SNO", "SpaceTime", "Transolver", "UNet", "ZeroMean",
+    "ZeroWalls", "mono_centres", "pod_modes",
 ]

@@ -31,7 +31,7 @@ class ModeMixing(eqx.Module):
         self.weight = scale * jax.random.normal(key, (*modes, out_channels, in_channels))
 
     def __call__(self, v: Float[Array, "in batch *grid"], grid: Grid) -> Float[Array, "out batch *grid"]:
-        pairs = [_real_matrices(grid.spectral_basis(i)) for i in range(grid.ndim)]
+        pairs = [real_matrices(grid.spectral_basis(i)) for i in range(grid.ndim)]
         for analysis, _ in reversed(pairs):  # each new axis becomes the first: (*modes, in, batch) in the end
             v = lax.dot_general(jnp.asarray(analysis, v.dtype), v, (((1,), (v.ndim - 1,)), ((), ())), precision=_EXACT)
         modes, out = v.shape[: grid.ndim], self.weight.shape[-2]
@@ -43,7 +43,7 @@ class ModeMixing(eqx.Module):
 
 
 @lru_cache(maxsize=64)
-def _real_matrices(basis: AbstractSpectralBasis) -> tuple[Float[np.ndarray, "m n"], Float[np.ndarray, "n m"]]:
+def real_matrices(basis: AbstractSpectralBasis) -> tuple[Float[np.ndarray, "m n"], Float[np.ndarray, "n m"]]:
     """Values at the nodes to real coefficients, and back. Host float64."""
     with jax.ensure_compile_time_eval(), jax.enable_x64(True):
         table = np.asarray(basis.functions(jnp.asarray(basis.nodes), True))

@@ -16,6 +16,7 @@ from pdesurr.models import (
     GNO,
     LNO,
     NSM,
+    SNO,
     CoMoving,
     DeepONet,
     InitialValue,
@@ -226,7 +227,11 @@ MODELS |= {
     "NSM": ModelCase(lambda key: NSM(1, 1, (9,), 12, 2, key=key), PERIODIC, (1, 1), True, smooth=True),
     "NSM, Chebyshev and Fourier, in time": ModelCase(
         lambda key: NSM(2, 1, (6, 5), 8, 1, time=4, periodic=(False, True), activation="tanh", key=key),
-        Grid([ChebyshevBasis(9, 0.0, 1.0), FourierBasis(8)]), (2, 1), True, smooth=True, factors=(1, 2)),
+        Grid([ChebyshevBasis(9, 0.0, 1.0), FourierBasis(8)]), (2, 1), False, smooth=True),
+    "SNO": ModelCase(lambda key: SNO(1, 1, (9,), 12, 2, key=key), PERIODIC, (1, 1), True, smooth=True, fits=0.4),
+    "SNO, Chebyshev and Fourier, in time": ModelCase(
+        lambda key: SNO(2, 1, (6, 5), 8, 1, time=4, periodic=(False, True), activation="tanh", key=key),
+        Grid([ChebyshevBasis(9, 0.0, 1.0), FourierBasis(8)]), (2, 1), False, smooth=True, fits=0.4),
     "OverTime": ModelCase(lambda key: OverTime(FNO(1, 1, (6, 2), 8, 2, head_width=8, coordinates=(False, True), key=key), 5), PERIODIC,
                           (1, 1), True),
     "InitialValue": ModelCase(lambda key: InitialValue(NSM(1, 1, (9,), 12, 2, time=4, activation="gelu", key=key)), PERIODIC, (1, 1), True,
