@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from pdesurr.checks import UsageError
-from pdesurr.data.sources import PDESource, PriorSource
+from pdesurr.data.sources import ArraySource, PDESource, PriorSource
 from pdesurr.fields import ChebyshevBasis, FourierBasis, Grid, UniformBasis
 from pdesurr.models import FNO, NSM, InitialValue, OverTime, Records, ZeroMean, ZeroWalls
 from pdesurr.objectives import AtRecords, Mixed, SpectralResidual, StencilResidual, relative_l2
@@ -140,6 +140,21 @@ def test_trained_on_the_equation_alone_it_learns_the_solution():
                  validate=held, validation_objective=relative_l2)
     before = relative_l2(model, held.take(jnp.arange(16)), None)[0]
     assert float(result.best_metric) < 0.1 * float(before)
+
+
+@pytest.mark.slow
+def test_refined_on_one_instance_it_is_nearer_there():
+    """What README says of refinement: a trained operator goes on with the residual of one input, without its solution."""
+    pde = Poisson(dimension=1, scale=0.4)
+    grid = pde.grid(16)
+    model, rough = ZeroMean(NSM(1, 1, (15,), 16, 1, scale=0.1, activation="gelu", key=KEY)), TrainConfig(epochs=1, batch_size=16)
+    model = fit(model, PriorSource(pde, grid, 640, 0), SpectralResidual(pde), rough).model
+    one = PDESource(pde, grid, 1, 5, draws=1).take(jnp.arange(1))
+    alone = ArraySource(one.input.values, one.input.values[..., :0], grid)
+    config = TrainConfig(epochs=300, batch_size=1, learning_rate=2e-3)
+    refined = fit(model, alone, SpectralResidual(pde), config, devices=jax.devices()[:1]).model
+    before, after = (float(relative_l2(m, one, None)[0]) for m in (model, refined))
+    assert after < before / 5
 
 
 def test_data_and_equation_together():
