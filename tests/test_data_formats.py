@@ -259,9 +259,9 @@ GRIDS = [
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("names", [("u",), ("a", "u"), ("u", "v"), ("a", "u", "v")])
 def test_to_pdebench_and_back(tmp_path, out, grid, dtype, names):
-    """Arrays, grid, times, units and parameters survive; `a` is without time."""
+    """Arrays, grid, times, units, parameters and the map survive; `a` is without time."""
     fields = tuple(Field(name, "m", in_time=name != "a") for name in names)
-    info = small_info(grid=grid, fields=fields, input=((names[0], None if names[0] == "a" else 0),), output=((names[-1], 2),), dtype=dtype)
+    info = small_info(grid=grid, fields=fields, input=((names[0], None if names[0] == "a" else 0),), output=((names[-1], 1),), dtype=dtype)
     arrays = {f.name: values(N, *info.record_shape(f), dtype=dtype) for f in fields} | {"force": np.arange(N)}
     write_dataset(tmp_path / "set.h5", info, arrays)
     places = export_dataset(tmp_path / "set.h5", tmp_path / "set.hdf5", "pdebench")
@@ -272,10 +272,20 @@ def test_to_pdebench_and_back(tmp_path, out, grid, dtype, names):
         assert file["t-coordinate"].shape == (4,) and file["x-coordinate"].shape == grid.shape[:1] and file.attrs["nu"] == 0.1
     back = import_arrays(tmp_path / "set.hdf5", out)
     assert back.grid == grid and back.times == info.times and back.dtype == dtype and back.parameters == info.parameters
-    assert set(back.fields) == set(fields) and back.n == N
+    assert set(back.fields) == set(fields) and back.n == N and (back.input, back.output) == (info.input, info.output)
     for name in names:
         np.testing.assert_array_equal(read_field(out, name, dtype=dtype), arrays[name])
     np.testing.assert_array_equal(open_dataset(out, dtype=dtype).scalars["force"], np.arange(N))
+
+
+@pytest.mark.parametrize("said", ["u@9", "w@0", "u", "u@-1", ""])
+def test_a_map_that_does_not_fit_is_not_taken(tmp_path, out, said):
+    info = small_info(fields=(Field("u", in_time=True),), input=(("u", 0),), output=(("u", 1),))
+    write_dataset(tmp_path / "set.h5", info, {"u": values(N, *info.record_shape(info.fields[0])), "force": np.arange(N)})
+    export_dataset(tmp_path / "set.h5", tmp_path / "set.hdf5", "pdebench")
+    with opened(tmp_path / "set.hdf5", "r+") as file:
+        file.attrs["output"] = said
+    assert import_arrays(tmp_path / "set.hdf5", out).output == (("u", len(info.times) - 1),)
 
 
 def test_a_map_without_time_to_pdebench_and_back(tmp_path, out):

@@ -29,8 +29,8 @@ def export_dataset(file: str | os.PathLike, out: str | os.PathLike, layout: str,
     pdebench  scalars only. One field in time is `tensor` (n, nt, *grid); several keep their names. Without time, the output is
               `tensor` (n, 1, *grid) and a single input `nu`, as in the Darcy files. Coordinates are float64, `t-coordinate` is one
               longer than there are frames; parameters are root attributes. Numbers per sample are arrays (n,), which PDEBench's
-              loaders do not look at. Attributes that they ignore keep field names, units and the axes' kinds and ends, so that
-              `import_arrays` finds the same grid again.
+              loaders do not look at. Attributes that they ignore keep field names, units, the map's input and output and the axes'
+              kinds and ends, so that `import_arrays` finds the same grid and map again.
 
     The input is verified first, and read a few samples at a time. Raises `DatasetError` for a file that is not sound or already there
     (unless `overwrite`), `UsageError` for another layout.
@@ -45,6 +45,8 @@ def export_dataset(file: str | os.PathLike, out: str | os.PathLike, layout: str,
         _write_coordinates(target, info)
         for name, value in info.parameters.items():
             target.attrs[name] = value
+        for side, channels in (("input", info.input), ("output", info.output)):
+            target.attrs[side] = " ".join(name if t is None else f"{name}@{t}" for name, t in channels)
         start = 0
         for block in records:
             start = _append(target, info, places, block, start)

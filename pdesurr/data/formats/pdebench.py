@@ -74,7 +74,7 @@ def _arrays(source: Hdf5Arrays, path: Any, wishes: Wishes) -> Layout:
     kind, assumed = _ends(path, len(names), bool(times))
     grid = build_grid([axis_from(a, nodes[a], source.attributes(f"{a}-coordinate"), kind) for a in names], wishes, path)
     target = next((field for field, (array, _) in homes.items() if array == "tensor"), None)
-    maps = default_map(tuple(fields), len(times), target)
+    maps = _map_said(source, fields, len(times)) or default_map(tuple(fields), len(times), target)
     info = _info(source, path, "A", grid, fields, maps, times, [homes[f.name][0] for f in fields], scalars)
 
     def read(start: int, stop: int) -> Values:
@@ -103,6 +103,18 @@ def _field(source: Hdf5Arrays, array: str, moving: bool) -> Field:
     ours = isinstance(name, str) and NAME.fullmatch(name)
     fallback = "u" if array == "tensor" else safe_name(array)
     return Field(str(name) if ours else fallback, unit if isinstance(unit, str) else "1", in_time=moving)
+
+
+def _map_said(source: Hdf5Arrays, fields: list[Field], frames: int) -> tuple[Any, Any] | None:
+    """The map that a file which this package wrote says, `u@0 ...` as attributes; None where there is none, or it does not fit."""
+    said, moving, found = source.attributes(), {f.name: f.in_time for f in fields}, []
+    for side in ("input", "output"):
+        words = [word.partition("@") for word in str(said.get(side, "")).split()]
+        fits = all(name in moving and (t.isdecimal() and int(t) < frames if moving[name] else not t) for name, _, t in words)
+        if not words or not fits:
+            return None
+        found.append(tuple((name, int(t) if t else None) for name, _, t in words))
+    return found[0], found[1]
 
 
 def _ends(path: Any, ndim: int, timed: bool) -> tuple[str, tuple[str, ...]]:
