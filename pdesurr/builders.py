@@ -15,7 +15,7 @@ from pdesurr.data import Dataset
 from pdesurr.nn.graph import degree_for
 from pdesurr.types import Key, Model
 
-OF_THE_DATA = {"self", "in_channels", "out_channels", "dimension", "shape", "sensors", "centres", "key"}
+OF_THE_DATA = {"self", "in_channels", "out_channels", "dimension", "shape", "sensors", "centres", "periodic", "key"}
 Settings = dict[str, Any]
 
 
@@ -68,6 +68,13 @@ def fourier(wanted: int, width: int) -> Callable[[Dataset, Settings], Settings]:
         walls = tuple(not b.periodic for b in data.grid.bases)
         return {"modes": (min(wanted, most),) * data.grid.ndim, "width": width, "coordinates": walls}
     return fitted
+
+
+def coefficients(data: Dataset, given: Settings) -> Settings:
+    """At most 32 modes an axis, in the bases of the data's own grid, which must have transforms."""
+    require(data.grid.spectral, "model", "one that does not need a spectral grid: FNO, GNO ...", "NSM or SNO for data on uniform nodes",
+            "import them with --axes periodic, chebyshev, sine or cosine, if that is where the nodes are")
+    return {"modes": tuple(min(32, n) for n in data.grid.shape), "periodic": tuple(b.periodic for b in data.grid.bases), "width": 32}
 
 
 def mixture(data: Dataset, given: Settings) -> Settings:
@@ -129,6 +136,8 @@ BUILDERS = {
     "UNet": Builder(models.UNet, lambda data, given: {
         "dimension": data.grid.ndim, "levels": min(4, (min(data.grid.shape) - 1).bit_length())}),
     "Transolver": Builder(models.Transolver, lambda data, given: {**points(data), "width": 64, "depth": 4}),
+    "NSM": Builder(models.NSM, coefficients),
+    "SNO": Builder(models.SNO, coefficients),
     "DeepONet": Builder(models.DeepONet, sensed),
     "PODDeepONet": Builder(models.PODDeepONet, components),
 }

@@ -61,7 +61,7 @@ class Train:
     stride: int = 1
     """Train on every stride-th node."""
     model: str = "FNO"
-    """FNO, FFNO, MoNO, GNO, MultipoleGraphOperator, OrthogonalMultipole, LNO, MgNO, UNet, Transolver, DeepONet or PODDeepONet."""
+    """FNO, FFNO, MoNO, GNO, MultipoleGraphOperator, OrthogonalMultipole, LNO, MgNO, UNet, Transolver, NSM, SNO, DeepONet or PODDeepONet."""
     set: Annotated[list[str], tyro.conf.arg(metavar="NAME=VALUE")] = dataclasses.field(default_factory=list)
     """Arguments of the model's constructor, each a JSON value or a word: rank=2 kernel=[32,64] activation=relu."""
     modes: int | None = None

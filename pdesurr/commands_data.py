@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 import tyro
 
 from pdesurr._runtime import device_per_core
-from pdesurr.checks import expected, require
+from pdesurr.checks import DatasetError, expected, require
 
 LARGE_ERROR = 1e-3  # of reference solutions: more than the best surrogates'
 
@@ -62,7 +62,7 @@ class Generate:
         device_per_core(-(-samples // GROUP))
         info = generate(recipe.build(_numbers(self.set)), out, samples=samples, resolution=resolution,
                         seed=self.seed, first=self.first, chunk=self.chunk, precision=self.precision, replay=self.replay,
-                        overwrite=self.overwrite)
+                        name=self.name, overwrite=self.overwrite)
         error = info.reference_error["figure"] if info.reference_error else None
         say(f"{out}: {info.n} samples, error of the reference {error:.1e}, sha256 {(info.sha256 or '')[:16]}", result=True)
         if error is not None and error > LARGE_ERROR:
@@ -172,6 +172,8 @@ class Inspect:
 
     path: Annotated[Path, tyro.conf.Positional]
     """A file, or a bundle or run folder."""
+    full: bool = False
+    """Every array and attribute of a data file, not only its description and the ranges of its fields."""
 
     def __call__(self, say: Any) -> Any:
         if self.path.is_dir():
@@ -186,9 +188,26 @@ class Inspect:
             found = inspect_file(self.path)
             if "schema_version" in found["attributes"]:
                 found = {"data file": soundness(self.path), **found}
-        for line in _tree(found):
+        for line in _tree(found if self.full or "data file" not in found or not isinstance(found["data"], dict) else _brief(found)):
             say(line, result=True)
+        if found.get("data file", "sound") != "sound":
+            raise DatasetError(f"{self.path}: {found['data file']}")
         return found
+
+
+def _brief(found: dict[str, Any]) -> dict[str, Any]:
+    """Of a data file of ours what its reader wants to know."""
+    about = {key: value for key, value in found["data"].items() if value not in ([], {}, "", None)}
+    for side in ("input", "output"):
+        if len(channels := about.get(side, [])) > 4:
+            about[side] = f"{channels[0]} ... {channels[-1]}, {len(channels)} channels"
+    if isinstance(error := about.get("reference_error"), dict):
+        about["reference_error"] = f"{error['figure']:.1e}, {error['method']}"
+    figures = ("min", "max", "mean", "std", "nan")
+    groups = [group["members"] for name, group in found["members"].items() if name.endswith("_fields")]
+    ranges = {name: ", ".join(f"{key} {array[key]:.6g}" for key in figures if array.get(key) is not None)
+              for group in groups for name, array in group.items()}
+    return {"data file": found["data file"], "bytes": found["bytes"], **about, "ranges": ranges, "more": "--full, or --json"}
 
 
 def _tree(value: Any, indent: int = 0) -> list[str]:

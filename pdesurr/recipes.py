@@ -4,6 +4,7 @@ A recipe names a class of the closed table of equations and holds numbers; nothi
 """
 
 import dataclasses
+import difflib
 import inspect
 import math
 import tomllib
@@ -63,7 +64,9 @@ def find(name: str) -> Recipe:
     if name in names():
         return load_recipe(name)
     classes = pde_classes()
-    require(name in classes, "data set", f"one of {', '.join(names())}, or an equation: {', '.join(classes)}", name)
+    near = difflib.get_close_matches(name, [*names(), *classes], 1)
+    require(name in classes, "data set", f"one of {', '.join(names())}, or an equation: {', '.join(classes)}", name,
+            f"did you mean {near[0]}?" if near else "")
     return Recipe(name, name, 128, 1000, {}, f"{name} with its default numbers")
 
 

@@ -109,8 +109,11 @@ def test_inspect_says_whether_a_data_file_is_sound(folder, tmp_path, capsys):
         field = file["t0_fields/u"]
         assert isinstance(field, h5py.Dataset)
         field[0, 0, 0] = 2.0
-    assert main(["inspect", str(edited)]) == 0
-    assert capsys.readouterr().out.startswith("data file: NOT SOUND")
+    assert main(["inspect", str(edited)]) == 1
+    said = capsys.readouterr()
+    assert said.out.startswith("data file: NOT SOUND") and said.err.startswith("pdesurr: error:")
+    assert main(["inspect", "--full", str(folder / "set.h5")]) == 0
+    assert "boundary_conditions" in capsys.readouterr().out
 
 
 def test_system_errors_are_one_line_and_runs_are_not_bundles(folder, tmp_path, capsys):

@@ -147,11 +147,17 @@ def test_arguments_that_cannot_be_used(tmp_path, unit_square):
 
 
 def test_refuses_to_overwrite(tmp_path, unit_square):
-    np.savez(tmp_path / "set.npz", u=U)
+    np.savez(tmp_path / "set.npz", u=U, v=U)
     (tmp_path / "out.h5").write_bytes(b"mine")
     with pytest.raises(DatasetError, match="exists already"):
-        import_arrays(tmp_path / "set.npz", tmp_path / "out.h5", input="u", output="u", **unit_square)
+        import_arrays(tmp_path / "set.npz", tmp_path / "out.h5", input="u", output="v", **unit_square)
     assert (tmp_path / "out.h5").read_bytes() == b"mine"
+
+
+def test_a_map_of_an_array_to_itself_is_refused(tmp_path, unit_square):
+    np.savez(tmp_path / "set.npz", u=U)
+    with pytest.raises(UsageError, match="another array than the input"):
+        import_arrays(tmp_path / "set.npz", tmp_path / "out.h5", input="u", output="u", **unit_square)
 
 
 def test_inspect(tmp_path):

@@ -79,6 +79,8 @@ def import_arrays(
                 for option, value in rest.items():
                     require(value is None, option, "None unless input and output name arrays", value)
             layout = _recognised(source, file, wanted, wishes)
+        with about_the_call():
+            require(set(layout.info.input) != set(layout.info.output), "output", "another array than the input", wanted[1] or wanted[0])
         for assumed in layout.assumed:
             warnings.warn(f"{file}: {assumed}", AssumptionWarning, stacklevel=2)
         info = _with_units(layout.info, units or {})

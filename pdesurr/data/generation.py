@@ -30,22 +30,24 @@ GROUP = 16  # samples that are solved together; aligned to sample numbers, so th
 CACHED = 2**16  # nodes of samples solved side by side on a CPU: what its cache holds; the others of a group follow
 CERTIFIED = 8  # samples whose error is measured by refinement
 TOO_COARSE = 0.25  # relative L2 between an input and the same on twice the nodes
-USELESS = 0.5  # relative error of stored solutions: there is no data set in them
+USELESS = 0.1  # relative error of stored solutions: there is no data set in them
 RIGHT = "_right"  # beside the fields of a part: whether each sample was solved
 
 
 def generate(pde: AbstractPDE, path: Path | str, *, samples: int, resolution: int, seed: int, first: int = 0, chunk: int = 256,
              precision: Precision = "float64", devices: Sequence[Any] | None = None, replay: bool = False,
-             overwrite: bool = False) -> DatasetInfo:
+             name: str | None = None, overwrite: bool = False) -> DatasetInfo:
     """Draw `samples` inputs of the prior on `resolution` nodes an axis, solve each, and write the file `path`.
 
     Sample `i` of the file is sample `first + i` of the seed: disjoint ranges of one seed are independent sets. Solved in
     `precision` (float64 needs hardware that has it), stored in float32, with the reference's own error measured on a few
     samples. A killed call is resumed by the same call: finished chunks wait in `.<name>.parts` beside the file. `replay` solves by
-    the discretisation of a published set, where the equation offers one; the error stated is then that scheme's.
+    the discretisation of a published set, where the equation offers one; the error stated is then that scheme's. `name`: the set's, stored
+    in the file (the equation's if not given); the same samples have the same hash wherever they are written.
 
     Raises `UsageError` for settings (among them a grid too coarse for the prior), `DatasetError` if the file exists (without
-    `overwrite`) or cannot be written, `DivergedError` if the reference solver is right for less than half of the samples, `Stopped` on
+    `overwrite`) or cannot be written, `DivergedError` if the reference solver is right for less than half of the samples, or its error
+    is above 10 %: too few nodes; `Stopped` on
     SIGTERM or Ctrl-C. A sample for which no route is right is left out: the file is then shorter, and its notes say which are
     missing.
     """
@@ -82,7 +84,7 @@ def generate(pde: AbstractPDE, path: Path | str, *, samples: int, resolution: in
         if error["figure"] > USELESS:
             raise DivergedError(f"{path}: the solutions on {resolution} nodes are {error['figure']:.0%} from those on a finer "
                                 "discretisation; nothing was written, take more nodes")
-        info = _describe(pde, path, grid, seed, precision, error, left_out, replay)
+        info = _describe(pde, name or type(pde).__name__, grid, seed, precision, error, left_out, replay)
         with DatasetWriter(path, info, overwrite=overwrite) as writer:
             for block in _read_parts(parts, samples):
                 keep = block.pop(RIGHT)
@@ -235,13 +237,13 @@ def _certify(pde: AbstractPDE, grid: Grid, seed: int, numbers: np.ndarray, store
     return {"method": method, "figure": worst}
 
 
-def _describe(pde: AbstractPDE, path: Path, grid: Grid, seed: int, precision: str, error: dict[str, Any],
+def _describe(pde: AbstractPDE, name: str, grid: Grid, seed: int, precision: str, error: dict[str, Any],
               notes: str, replay: bool) -> DatasetInfo:
     times = pde.record_times
     names = dict.fromkeys(name for name, _ in (*pde.input, *pde.output))
     in_time = {name: time is not None for name, time in (*pde.input, *pde.output)}
     return DatasetInfo(
-        name=path.stem, pde=type(pde).__name__, grid=grid,
+        name=name, pde=type(pde).__name__, grid=grid,
         fields=tuple(Field(name, unit=pde.units.get(name, "1"), in_time=in_time[name]) for name in names),
         input=tuple(pde.input), output=tuple(pde.output), parameters=pde.parameters, times=times,
         units={k: u for k, u in pde.units.items() if k not in names}, seed=seed,

@@ -77,7 +77,7 @@ class AbstractDirect(AbstractPDE):
     def solve(self, a: Float[Array, "*grid c_in"], grid: Grid) -> Float[Array, "*grid c_out"]:
         """The output on the nodes of `a`. Raises `UsageError` for a wrong shape or grid or an input that is not finite, and
         `DivergedError` where the solution is not right (outside jit; inside, the caller checks)."""
-        require_state(a, (*grid.shape, len(self.inputs)))
+        a = require_state(a, (*grid.shape, len(self.inputs)))
         with looked_at(a):
             self.check(a, grid)
         fields, right = self.recorded(a, grid)

@@ -28,18 +28,21 @@ def require_numbers(owner: Any, *names: str, zero: bool = False) -> None:
         if isinstance(value, Tracer):
             continue
         number = np.asarray(value)  # numpy's: equations are made when this package is imported, which must not start jax
-        good = bool(np.all(np.isfinite(number) & ((number >= 0) if zero else (number > 0))))
+        good = number.dtype.kind in "iuf" and bool(np.all(np.isfinite(number) & ((number >= 0) if zero else (number > 0))))
         require(good, name, f"a number {'>=' if zero else '>'} 0", value)
 
 
-def require_state(a: Array, shape: tuple[int, ...]) -> None:
-    """Raise `UsageError` unless `a` is one finite sample of that shape."""
+def require_state(a: Any, shape: tuple[int, ...]) -> Array:
+    """A state as an array of the precision that is switched on. Raises `UsageError` unless it is one finite sample of that shape."""
+    a = jnp.asarray(a)
     require(a.shape == shape, "a", f"one sample of shape {shape}", a.shape, "for a batch use jax.vmap")
     with looked_at(a) as concrete:
         require(not concrete or bool(jnp.all(jnp.isfinite(a))), "a", "finite values", "NaN or infinity")
+    return a
 
 
 def require_times(times: tuple[float, ...]) -> None:
     """Raise `UsageError` unless there are times, and they are finite, >= 0 and increasing."""
+    require(isinstance(times, tuple | list), "times", "a tuple of numbers, such as (0.5, 1.0)", times)
     increasing = all(s < t for s, t in zip((-1e-300, *times), times, strict=False))
     require(increasing and len(times) > 0 and math.isfinite(times[-1]), "times", "increasing finite numbers >= 0", times)

@@ -100,18 +100,22 @@ class AbstractPeriodicEvolution(AbstractEvolution):
         `dt`: an upper bound on the time step, `step_size(grid)` unless given. Raises `UsageError` on a wrong shape or time, or a
         `dt` above what `a` allows (outside jit; inside, the caller checks), and `DivergedError` instead of returning NaN.
         """
-        require_state(a, (*grid.shape, len(self.components)))
-        at = (self.horizon,) if times is None else tuple(times)
+        require(grid.fourier and grid.ndim == len(self.lengths), "grid", f"a periodic grid of {len(self.lengths)} axes", grid,
+                "use pde.grid(n)")
+        a, at = require_state(a, (*grid.shape, len(self.components))), (self.horizon,) if times is None else times
         require_times(at)
+        at = tuple(at)
         require(dt is None or dt > 0, "dt", "a time step > 0", dt)
         with looked_at(self, a) as concrete:
             if concrete:
                 allowed = self.step_size(grid, float(self.speed(a, grid)))
-                require(dt is None or dt <= allowed, "dt", f"a time step in (0, {allowed:.3g}], which is stable on {grid.shape} nodes", dt)
+                right = f"a time step in (0, {allowed:.3g}], which is stable and accurate on {grid.shape} nodes"
+                require(dt is None or dt <= allowed, "dt", right, dt)
                 dt = dt or min(allowed, self.step_size(grid))
         u = self.evolve(a, grid, at, dt or self.step_size(grid))
         if not isinstance(u, Tracer) and not bool(jnp.all(jnp.isfinite(u))):
-            raise DivergedError(f"{type(self).__name__} left the finite numbers on {grid.shape} nodes; give a smaller dt")
+            raise DivergedError(f"{type(self).__name__} left the finite numbers on {grid.shape} nodes: give a smaller dt, or a start "
+                                "from which the solution does not blow up")
         with looked_at(self, u) as concrete:
             if concrete and (share := float(self.roughness(u[-1], grid))) > ROUGH:
                 warnings.warn(f"{type(self).__name__}: {grid.shape} nodes do not resolve this solution, {100 * share:.0f} % of it is in "

@@ -107,7 +107,7 @@ class Burgers(AbstractEvolution):
         or time, and `DivergedError` instead of returning NaN (outside jit; inside, the caller checks).
         """
         require(method in METHODS, "method", f"one of {METHODS}", method)
-        require_state(a, (*grid.shape, 1))
+        a = require_state(a, (*grid.shape, 1))
         at = (self.horizon,) if times is None else tuple(times)
         require_times(at)
         with looked_at(a) as concrete:

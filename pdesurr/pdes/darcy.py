@@ -98,7 +98,7 @@ class Darcy(AbstractPDE):
         and finite, or a wrong shape, and `DivergedError` if the residual stays large.
         """
         require(preconditioner in get_args(Preconditioner), "preconditioner", f"one of {get_args(Preconditioner)}", preconditioner)
-        require_state(a, (*grid.shape, 1))
+        a = require_state(a, (*grid.shape, 1))
         with looked_at(a) as concrete:
             least = float(jnp.min(a)) if concrete else None
             require(least is None or least > 0, "a", "a coefficient > 0 everywhere", least)

@@ -9,7 +9,7 @@ import numpy as np
 
 from pdesurr.checks import require
 from pdesurr.data._guard import blocks, refuse
-from pdesurr.data.schema import NAME, RESERVED, Channel, DatasetInfo, Field, Number
+from pdesurr.data.schema import NAME, RESERVED, Channel, DatasetInfo, Field, Number, axis_kind
 
 Values = dict[str, np.ndarray]
 NAME_THEM = "name the arrays with --input and --output"
@@ -42,7 +42,7 @@ class Layout:
             "name": self.name,
             "samples": self.n,
             "grid": ", ".join(
-                f"{name}: {b.n} on ({b.lower:.6g}, {b.upper:.6g}), {'periodic' if b.periodic else b.ends}"  # pyright: ignore[reportAttributeAccessIssue]
+                f"{name}: {b.n} on ({b.lower:.6g}, {b.upper:.6g}), {axis_kind(b)}"
                 for name, b in zip(info.grid.names, info.grid.bases, strict=True)
             ),
             "fields": {f.name: f"{f.kind} {info.record_shape(f)}, unit {f.unit}" for f in info.fields},
