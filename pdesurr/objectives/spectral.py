@@ -27,12 +27,8 @@ class AbstractResidual(abc.ABC):
     """
 
     pde: AbstractPDE
+    shape: tuple[int, ...] | None = None
     fresh: int = field(default=0, kw_only=True)
-
-    @property
-    @abc.abstractmethod
-    def nodes(self) -> tuple[int, ...] | None:
-        """Of space, on which the model answers; None for those of the batch."""
 
     @abc.abstractmethod
     def time_axis(self, horizon: float) -> AbstractBasis: ...
@@ -52,7 +48,7 @@ class AbstractResidual(abc.ABC):
     def squares(self, model: Model, a: Samples, key: Key | None = None) -> Float[Array, " batch"]:
         """||residual||^2 / volume for each sample of a batch."""
         own = _grid(a)
-        space = own if self.nodes is None else own.with_shape(*self.nodes)
+        space = own if self.shape is None else own.with_shape(*self.shape)
         values = a.values if space == own else jax.vmap(lambda v: own.resample(v, *space.shape))(a.values)
         x = Grid([*space.bases, self.time_axis(_horizon(self.pde))], (*space.names, "t")) if self.pde.record_times else space
         u = apply(model, Samples(space, values, a.params), x, key=key)
@@ -81,7 +77,6 @@ class SpectralResidual(AbstractResidual):
     Source: Du, Chalapathi and Krishnapriyan (ICLR 2024, arXiv 2312.05225), equation 5, whose sum over Chebyshev modes has no weights.
     """
 
-    shape: tuple[int, ...] | None = None
     time: int = 32
     padding: float = 2.0
 
@@ -89,10 +84,6 @@ class SpectralResidual(AbstractResidual):
         _check(self)
         require(self.padding >= 1, "padding", "a number >= 1", self.padding)
         require(self.time >= 3, "time", "at least 3 nodes", self.time)
-
-    @property
-    def nodes(self) -> tuple[int, ...] | None:
-        return self.shape
 
     def time_axis(self, horizon: float) -> ChebyshevBasis:
         return ChebyshevBasis(self.time, 0.0, horizon)
@@ -118,7 +109,6 @@ class StencilResidual(AbstractResidual):
     `SpectralResidual`. Source: Li et al. (arXiv 2111.03794), section 3.2.
     """
 
-    shape: tuple[int, ...] | None = None
     time: int = 33
     accuracy: int = 2
 
@@ -126,10 +116,6 @@ class StencilResidual(AbstractResidual):
         _check(self)
         require(self.accuracy in (2, 4, 6), "accuracy", "2, 4 or 6", self.accuracy)
         require(self.time > self.accuracy, "time", f"more than {self.accuracy} nodes", self.time)
-
-    @property
-    def nodes(self) -> tuple[int, ...] | None:
-        return self.shape
 
     def time_axis(self, horizon: float) -> UniformBasis:
         return UniformBasis(self.time, 0.0, horizon)
