@@ -150,3 +150,15 @@ def test_fronts_without_nodes_are_told():
     with pytest.warns(UserWarning, match="nodes or more"):
         u = pde.solve(a[::8], coarse)
     assert float(jnp.linalg.norm(u - truth) / jnp.linalg.norm(truth)) > 0.01
+
+
+def test_deepxdes_file_is_right_and_so_are_we(shared_data, x64):
+    """u(x, 0) = -sin(pi x) on (-1, 1), nu = .01 / pi, the benchmark of PINNs: a front that is hundreds of times thinner than the box."""
+    with np.load(shared_data / "burgers_deepxde.npz") as file:
+        x, t, u = (file[name] for name in ("x", "t", "usol"))
+    pde = Burgers(nu=0.01 / np.pi, length=2.0)
+    grid = pde.grid(2048)
+    start = jnp.asarray(np.sin(np.pi * grid.nodes))  # their x is ours less 1
+    ours = pde.solve(start, grid, tuple(t[::11, 0].tolist()), method="heat_kernel")
+    at = jax.vmap(lambda v: grid.evaluate(grid.transform(v), jnp.asarray(x + 1.0)))(ours)
+    assert float(jnp.max(jnp.abs(at[..., 0].T - u[:, ::11]))) < 1e-9
