@@ -203,6 +203,10 @@ def _brief(found: dict[str, Any]) -> dict[str, Any]:
             about[side] = f"{channels[0]} ... {channels[-1]}, {len(channels)} channels"
     if isinstance(error := about.get("reference_error"), dict):
         about["reference_error"] = f"{error['figure']:.1e}, {error['method']}"
+    from pdesurr import recipes
+
+    if about.get("name") in recipes.names():
+        about["card"] = f"datasets/{about['name']}/README.md"
     figures = ("min", "max", "mean", "std", "nan")
     groups = [group["members"] for name, group in found["members"].items() if name.endswith("_fields")]
     ranges = {name: ", ".join(f"{key} {array[key]:.6g}" for key in figures if array.get(key) is not None)
