@@ -179,6 +179,8 @@ def test_fresh_inputs_stand_in_for_the_batch_only_with_a_key():
     (lambda: SpectralResidual(Wave()), "first order in time"),
     (lambda: SpectralResidual(GROWTH, padding=0.5), "padding"),
     (lambda: StencilResidual(GROWTH, accuracy=3), "accuracy"),
+    (lambda: StencilResidual(MOVING[1][0], (16, 16), 5)(Solved(MOVING[1][0], jnp.asarray(0.0), 0.5), inputs(MOVING[1][0], 16), None),
+     "inverse Laplacian"),
     (lambda: InitialValue(FNO(1, 1, (3,), 4, 1, key=KEY)), "horizon"),
     (lambda: Mixed(()), "terms"),
     (lambda: NSM(1, 1, (8,), time=1, key=KEY), "time"),

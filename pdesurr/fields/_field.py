@@ -8,6 +8,8 @@ from typing import Any
 
 import equinox as eqx
 
+from pdesurr.checks import expected
+
 
 class AbstractField(eqx.Module):
     """A scalar function that can be added, multiplied, raised to a whole power and differentiated by name."""
@@ -23,6 +25,10 @@ class AbstractField(eqx.Module):
     @abc.abstractmethod
     def known(self, function: Callable[..., Any], names: tuple[str, ...]) -> "AbstractField":
         """`function(*coordinates of those axes)` as a field beside this one: a forcing or a coefficient."""
+
+    @abc.abstractmethod
+    def inverse_laplacian(self, *names: str) -> "AbstractField":
+        """The mean-free v whose Laplacian, along the axes called `names` or all, is u less its mean; `UsageError` without a basis."""
 
     def __add__(self, other):
         return self.combine(operator.add, other, isinstance(other, AbstractField))
@@ -50,6 +56,12 @@ class AbstractField(eqx.Module):
 
     def __rsub__(self, other):
         return (-self) + other
+
+
+def without_a_basis(self: AbstractField, *names: str) -> AbstractField:
+    """`inverse_laplacian` of a field that has no coefficients: raises `UsageError`."""
+    raise expected("inverse Laplacian", f"a SpectralField, whose basis has one along {names or 'all axes'}", type(self).__name__,
+                   "write the equation with the stream function (NavierStokes.residual_of_stream)")
 
 
 def d(u: AbstractField, name: str, order: int = 1) -> AbstractField:

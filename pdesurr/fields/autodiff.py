@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from pdesurr.checks import require
-from pdesurr.fields._field import AbstractField
+from pdesurr.fields._field import AbstractField, without_a_basis
 
 
 class AutodiffField(AbstractField):
@@ -16,6 +16,8 @@ class AutodiffField(AbstractField):
 
     function: Callable[[Float[Array, " d"]], Float[Array, ""]]
     names: tuple[str, ...] = eqx.field(static=True)
+
+    inverse_laplacian = without_a_basis
 
     def __call__(self, points: Float[Array, "n d"]) -> Float[Array, " n"]:
         """The field's values at points."""

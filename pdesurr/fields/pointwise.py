@@ -11,7 +11,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from pdesurr.checks import expected, require
-from pdesurr.fields._field import AbstractField
+from pdesurr.fields._field import AbstractField, without_a_basis
 from pdesurr.fields.jets import Index, leibniz
 
 FieldText = Callable[..., Any]  # of fields, to a field
@@ -25,6 +25,8 @@ class PointwiseField(AbstractField):
     at: Callable[[Index], Any]
     points: Float[Array, "n d"] | None
     names: tuple[str, ...] = eqx.field(static=True)
+
+    inverse_laplacian = without_a_basis
 
     def __init__(self, at: Callable[[Index], Any], points: Float[Array, "n d"] | None, names: tuple[str, ...]):
         """`points` None: the field is asked only which derivatives it would need (see `needed`)."""

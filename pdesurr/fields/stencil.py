@@ -11,7 +11,7 @@ from jaxtyping import Array, Float
 
 from pdesurr.checks import require
 from pdesurr.fields._basis import AbstractBasis, along, check_order, matrix_along
-from pdesurr.fields._field import AbstractField
+from pdesurr.fields._field import AbstractField, without_a_basis
 from pdesurr.fields.grid import Grid
 
 Order = Literal[2, 4, 6]
@@ -29,6 +29,8 @@ class StencilField(AbstractField):
     grid: Grid
     values: Float[Array, "*grid"]
     order: Order = eqx.field(static=True, default=2)
+
+    inverse_laplacian = without_a_basis
 
     def __check_init__(self):
         require(self.order in get_args(Order), "order", f"one of {get_args(Order)}", self.order)

@@ -63,7 +63,7 @@ class NavierStokes(AbstractRandomStart):
     def linear(self, u: AbstractField) -> AbstractField:
         return self.nu * laplacian(u, "x", "y") - self.drag * u
 
-    def nonlinear(self, u: SpectralField) -> AbstractField:
+    def nonlinear(self, u: AbstractField) -> AbstractField:
         return self.advection(-u.inverse_laplacian("x", "y")) + known(u, self.source, "x", "y")
 
     @staticmethod
