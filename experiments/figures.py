@@ -7,6 +7,10 @@ import sys
 from pathlib import Path
 from typing import Any
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from experiments import listing
+
 HERE = Path(__file__).resolve().parent
 RESULTS = HERE / "results"
 TABLES = {"burgers": "Burgers", "darcy": "Darcy", "ns": "Navier-Stokes"}
@@ -85,9 +89,9 @@ def resolution(table: str) -> None:
 def recorded(table: str) -> list[tuple[str, bool, dict[str, Any], str]]:
     """Label, whether reduced, errors and the resolution of training of every row of a table that has been run."""
     sys.path.insert(0, str(HERE / "neural_operators"))
-    listing, found = importlib.import_module("table"), []
-    for name in listing.scripts():
-        result = listing.result_of(name)
+    found = []
+    for name in listing.scripts(HERE / "neural_operators"):
+        result = listing.recorded(HERE / "neural_operators", name)
         if result and result["table"] == table:
             row = importlib.import_module(name).ROW
             found.append((f"{row.name} ({result['preset']})", result["preset"] in row.reduced, result["errors"], result["trained_at"]))

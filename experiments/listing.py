@@ -2,10 +2,22 @@
 
 import argparse
 import json
+from pathlib import Path
 from typing import Any
 
 COLUMNS = ("row", "published", "best_known", "obtained", "std", "seeds", "preset", "status", "solver_equal_error_s", "surrogate_s",
            "command")
+
+
+def scripts(folder: Path) -> list[str]:
+    """A topic's rows' scripts, by name."""
+    return sorted(p.stem for p in folder.glob("*_*.py") if not p.stem.startswith("_"))
+
+
+def recorded(folder: Path, name: str) -> dict[str, Any] | None:
+    """What was recorded of a topic's script: of its most expensive preset, None where none was run."""
+    files = [folder.parent / "results" / folder.name / f"{name}_{preset}.json" for preset in ("paper", "cpu")]
+    return next((json.loads(f.read_text()) for f in files if f.is_file()), None)
 
 
 def main(name: str, rows: list[dict[str, Any]], description: str | None) -> None:

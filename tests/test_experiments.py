@@ -68,6 +68,23 @@ def test_quick_form_of_other_scripts(script, options, child_env, tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("script", ["spectral/losses.py", "burgers/few_data.py"])
+def test_smoke_of_studies(script, child_env, tmp_path):
+    command = [sys.executable, str(ROOT / "experiments" / script), "--preset", "smoke", "--out", str(tmp_path), "--json"]
+    done = subprocess.run(command, env=child_env, capture_output=True, text=True, timeout=280)
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert all(0 < row["error"] < 2 for row in json.loads(done.stdout.strip().splitlines()[-1])["rows"])
+
+
+@pytest.mark.slow
+def test_the_official_network_made_again_answers_as_ours(child_env):
+    command = [sys.executable, str(ROOT / "experiments" / "benchmarks" / "nsm_step.py"), "--quick", "--json", "--only", "reaction"]
+    done = subprocess.run(command, env=child_env, capture_output=True, text=True, timeout=280)
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert [row["ours_error"] < 1e-5 for row in json.loads(done.stdout.strip().splitlines()[-1])["rows"]] == [True]
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("script", SCRIPTS)
 def test_smoke(script, child_env, tmp_path):
     command = [sys.executable, str(FOLDER / f"{script}.py"), "--preset", "smoke", "--out", str(tmp_path), "--json"]

@@ -112,6 +112,11 @@ def test_existing_files_and_bad_settings(reference, tmp_path):
     assert read_info(reference).n == 40
 
 
+def test_the_same_samples_have_the_same_hash_under_any_name(tmp_path):
+    infos = [generate(Burgers(nu=0.5), tmp_path / f"{name}.h5", samples=4, resolution=32, seed=0, name="set") for name in "ab"]
+    assert infos[0].sha256 == infos[1].sha256 and infos[0].name == "set"
+
+
 @pytest.mark.slow
 def test_kill_minus_nine_ten_times(tmp_path, child_env):
     """Killed at ten random moments, generation ends with the same bytes as if it had not been."""

@@ -58,7 +58,7 @@ def test_refusals_name_the_argument():
     with pytest.raises(UsageError, match="period"):
         model(period=(1.0, 1.0))
     with pytest.raises((UsageError, TypeCheckError), match="activation"):
-        model(activation="tanh")
+        model(activation="swish")
     with pytest.raises(UsageError, match="channels"):
         model()(Samples(GRID, jnp.zeros((16, 3))))
     with pytest.raises(UsageError, match="points"):

@@ -69,6 +69,16 @@ def test_zero_at_the_solution_positive_off_it_and_differentiable(pde, n, x64):
     np.testing.assert_allclose(jax.grad(loss)(s), (loss(s + h) - loss(s - h)) / (2 * h), rtol=1e-6)
 
 
+def test_at_records_an_objective_is_zero_at_the_solution_and_positive_off_it(x64):
+    a = smooth(inputs(SMOOTH, 32), 7).input
+    answer = lambda s: jax.vmap(Records(Solved(SMOOTH, jnp.asarray(s)), 3))(a)  # noqa: E731
+    batch = Batch(a, Samples(SMOOTH.grid(32), answer(0.0)))
+    loss = jax.jit(lambda s: AtRecords(relative_l2, 3)(Solved(SMOOTH, s), batch, None)[0])
+    s, h = jnp.asarray(0.1), 1e-6
+    assert float(loss(jnp.asarray(0.0))) < 1e-12 < float(loss(s))
+    np.testing.assert_allclose(jax.grad(loss)(s), (loss(s + h) - loss(s - h)) / (2 * h), rtol=1e-6)
+
+
 @pytest.mark.parametrize("pde", [Poisson(dimension=1), SMOOTH], ids=NAMES)
 def test_differences_converge_at_their_order(pde, x64):
     """The root of the loss at the solution is the error of the differences."""

@@ -24,6 +24,7 @@ from pdesurr.allocator import tune_allocator
 from pdesurr.data.sources import PriorSource
 from pdesurr.fields import ChebyshevBasis, FourierBasis, Grid
 from pdesurr.models import FNO, NSM, InitialValue, ZeroMean
+from pdesurr.models._coefficients import with_coordinates
 from pdesurr.objectives import SpectralResidual
 from pdesurr.pdes import Poisson, ReactionDiffusion
 from pdesurr.types import Samples, apply
@@ -49,7 +50,7 @@ class Official(eqx.Module):
         if net.time:
             values = jnp.broadcast_to(values[..., None, :], (*values.shape[:-1], net.time, values.shape[-1]))
         to, back = (lambda v: through(v, grid, analyse)), (lambda c: through(c, grid, synthesise))
-        c = to(jnp.moveaxis(net._with_coordinates(values[None], grid)[:, 0], 0, -1))
+        c = to(jnp.moveaxis(with_coordinates(values[None], grid)[:, 0], 0, -1))
         dense = lambda layer, c: c @ layer.weight.T  # noqa: E731
         for layer in net.lift:
             c = to(jax.nn.relu(back(dense(layer, c)) + layer.bias))

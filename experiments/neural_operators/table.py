@@ -7,7 +7,6 @@ is "not run" and the command says how to make it; "reduced" says that the preset
 """
 
 import importlib
-import json
 import sys
 from pathlib import Path
 from typing import Any
@@ -15,25 +14,19 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
-from experiments.listing import COLUMNS, main
+from experiments.listing import COLUMNS, main, recorded, scripts
 
 HERE = Path(__file__).resolve().parent
-RESULTS = HERE.parent / "results" / "neural_operators"
-
-
-def scripts() -> list[str]:
-    """The rows' scripts, by name."""
-    return sorted(p.stem for p in HERE.glob("*_*.py") if not p.stem.startswith("_"))
 
 
 def rows() -> list[dict[str, Any]]:
-    return [line for name in scripts() for line in rows_of(name)]
+    return [line for name in scripts(HERE) for line in rows_of(name)]
 
 
 def rows_of(name: str) -> list[dict[str, Any]]:
     """One line per resolution at which a number is known to compare with: the row is held against the published one, else the best."""
     row = importlib.import_module(name).ROW
-    result = result_of(name)
+    result = recorded(HERE, name)
     errors = result["errors"] if result else {}
     lines = []
     for shape in dict.fromkeys((*row.published, *row.best_known)):
@@ -49,12 +42,6 @@ def rows_of(name: str) -> list[dict[str, Any]]:
             "solver_equal_error_s": (beside.get("solver_equal_error") or {}).get("seconds"), "surrogate_s": beside.get("surrogate_s"),
             "command": result["command"] if result else f"python experiments/neural_operators/{name}.py --preset cpu --json"})
     return lines
-
-
-def result_of(name: str) -> dict[str, Any] | None:
-    """What was recorded of a script: of its most expensive preset, None where none was run."""
-    files = [RESULTS / f"{name}_{preset}.json" for preset in ("paper", "cpu")]
-    return next((json.loads(f.read_text()) for f in files if f.is_file()), None)
 
 
 if __name__ == "__main__":

@@ -4,7 +4,6 @@
 """
 
 import importlib
-import json
 import sys
 from pathlib import Path
 from typing import Any
@@ -12,23 +11,16 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
-from experiments.listing import COLUMNS, main
+from experiments.listing import COLUMNS, main, recorded, scripts
 
 HERE = Path(__file__).resolve().parent
-RESULTS = HERE.parent / "results" / "physics_informed"
-
-
-def scripts() -> list[str]:
-    """The rows' scripts, by name."""
-    return sorted(p.stem for p in HERE.glob("*_*.py") if not p.stem.startswith("_"))
 
 
 def rows() -> list[dict[str, Any]]:
     """`surrogate_s` is None and so is the solver's time: these rows solve one problem, they do not answer queries."""
     lines = []
-    for name in scripts():
-        row, file = importlib.import_module(name).ROW, RESULTS / f"{name}_cpu.json"
-        result = json.loads(file.read_text()) if file.is_file() else None
+    for name in scripts(HERE):
+        row, result = importlib.import_module(name).ROW, recorded(HERE, name)
         error = result["error"] if result else {"mean": None, "std": None, "each": []}
         status = "not run" if result is None else "met" if error["mean"] <= row.must else "short"
         lines.append(dict.fromkeys(COLUMNS) | {

@@ -9,7 +9,7 @@ from _study import Preset, Row, Solver, etdrk4, main
 
 from pdesurr.fields import Grid
 from pdesurr.models import NSM, InitialValue
-from pdesurr.models._coefficients import Activation
+from pdesurr.nn.activation import Activation
 from pdesurr.objectives import SpectralResidual
 from pdesurr.pdes import KernelStart, NavierStokes
 

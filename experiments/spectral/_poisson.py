@@ -8,7 +8,7 @@ from jaxtyping import Array
 from pdesurr.data.scaling import ChannelScaler, Scaled
 from pdesurr.fields import Grid, SineBasis
 from pdesurr.models import FNO, NSM, ZeroMean
-from pdesurr.models._coefficients import Activation
+from pdesurr.nn.activation import Activation
 from pdesurr.objectives import SpectralResidual, StencilResidual
 from pdesurr.pdes import Poisson
 

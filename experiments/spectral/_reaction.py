@@ -10,7 +10,7 @@ from jaxtyping import Array
 
 from pdesurr.fields import Grid
 from pdesurr.models import NSM, InitialValue
-from pdesurr.models._coefficients import Activation
+from pdesurr.nn.activation import Activation
 from pdesurr.objectives import SpectralResidual
 from pdesurr.pdes import ReactionDiffusion
 

@@ -3,7 +3,7 @@
 from _poisson import Preset, coefficients, main, row, smoke
 
 from pdesurr.models import SNO, ZeroMean
-from pdesurr.models._coefficients import Activation
+from pdesurr.nn.activation import Activation
 
 
 def network(key, modes=17, width=32, depth=4, activation: Activation = "gelu", scale=1e-2):

@@ -1,5 +1,5 @@
-"""Poisson, zero on the walls, neural spectral method on sine modes, which vanish there: neither a factor nor a penalty holds the walls. On
-Chebyshev modes, as published, the same network had 13 % after 1000 steps, on sines 0.7 %.
+"""Poisson, zero on the walls, neural spectral method on sine modes, which vanish there: neither a factor nor a penalty holds the walls.
+The published network is on Chebyshev modes.
 
 The source is not zero on the walls, so the modes of u fall like k^-3, and what the kept ones leave out is part of the error.
 """
@@ -7,7 +7,7 @@ The source is not zero on the walls, so the modes of u fall like k^-3, and what 
 from _poisson import PAPER, Preset, main, row, sines, smoke
 
 from pdesurr.models import NSM
-from pdesurr.models._coefficients import Activation
+from pdesurr.nn.activation import Activation
 from pdesurr.objectives import SpectralResidual
 from pdesurr.pdes import Poisson
 

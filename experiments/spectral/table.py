@@ -4,7 +4,6 @@
 """
 
 import importlib
-import json
 import sys
 from pathlib import Path
 from typing import Any
@@ -12,23 +11,16 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
-from experiments.listing import COLUMNS, main
+from experiments.listing import COLUMNS, main, recorded, scripts
 
 HERE = Path(__file__).resolve().parent
-RESULTS = HERE.parent / "results" / "spectral"
-
-
-def scripts() -> list[str]:
-    """The rows' scripts, by name."""
-    return sorted(p.stem for p in HERE.glob("*_*.py") if not p.stem.startswith("_"))
 
 
 def rows() -> list[dict[str, Any]]:
     """A row's solver is the fastest that is at least as accurate."""
     lines = []
-    for name in scripts():
-        row, files = importlib.import_module(name).ROW, [RESULTS / f"{name}_{preset}.json" for preset in ("paper", "cpu")]
-        result = next((json.loads(f.read_text()) for f in files if f.is_file()), None)
+    for name in scripts(HERE):
+        row, result = importlib.import_module(name).ROW, recorded(HERE, name)
         error = result["error"] if result else {"mean": None, "std": None, "each": []}
         status = "not run" if result is None else "met" if row.must is None or error["mean"] <= row.must else "short"
         as_good = [s["seconds"] for s in result["solvers"] if s["error"] <= error["mean"]] if result else []

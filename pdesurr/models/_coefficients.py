@@ -1,7 +1,7 @@
 """Operators from coefficients to coefficients: what is around their networks."""
 
 import abc
-from typing import Any, Literal
+from typing import Any
 
 import equinox as eqx
 import jax
@@ -11,7 +11,7 @@ from jaxtyping import Array, Float
 
 from pdesurr.checks import expected, require
 from pdesurr.fields import ChebyshevBasis, FourierBasis, Grid
-from pdesurr.nn.activation import gelu
+from pdesurr.nn.activation import ACTIVATIONS
 from pdesurr.types import Key, Samples
 
 
@@ -90,10 +90,6 @@ def with_coordinates(values: Float[Array, "batch *grid c"], grid: Grid) -> Float
     shape = (values.shape[0], *grid.shape)
     places = [jnp.broadcast_to(jnp.asarray(e, values.dtype)[None], shape)[None] for e in extra]
     return jnp.concatenate([jnp.moveaxis(values, -1, 0), *places])
-
-
-Activation = Literal["relu", "tanh", "gelu"]
-ACTIVATIONS = {"relu": jax.nn.relu, "tanh": jnp.tanh, "gelu": gelu}
 
 
 def check_sizes(modes: tuple[int, ...], time: int, horizon: float, periodic: tuple[bool, ...], activation: str, scale: float,

@@ -12,9 +12,10 @@ from jaxtyping import Array, Float
 from pdesurr.checks import expected, require
 from pdesurr.fields import Grid
 from pdesurr.nn import coordinates
+from pdesurr.nn.activation import Activation
 from pdesurr.nn.coordinates import Period
 from pdesurr.nn.fixed import Fixed
-from pdesurr.nn.mlp import MLP, Activation
+from pdesurr.nn.mlp import MLP
 from pdesurr.nn.points import Points, nodes, unflat
 from pdesurr.types import Key, Samples
 

@@ -48,7 +48,7 @@ class GNO(eqx.Module):
     input (inverse square of the distance) and the answer on the input's own points is the same either way.
     More than `nodes` points are dealt into graphs of at most so many, each with its share of `x`, and the answers put together again:
     cost n * nodes * ball, and the density that training saw. The nodes of a grid are dealt into grids of every s-th node (`sub_grids`),
-    whose sums are quadratures as good as training's; other points, and with a `key` those of a grid too, at random (Nystrom sampling). A
+    whose sums are quadratures; other points, and with a `key` those of a grid too, at random (Nystrom sampling). A
     training step is fast when the objective asks for few points: `objectives.SampledL2`.
     `kernel`: hidden widths of the kernel's perceptron, the last its rank: the kernel's matrices span that many dimensions plus
     one. `period`: per axis the period of x, or None. `max_degree`: neighbours kept, the nearest; None = what `nodes` points in a

@@ -9,9 +9,10 @@ from jaxtyping import Array, Float
 
 from pdesurr.checks import require
 from pdesurr.nn import coordinates
+from pdesurr.nn.activation import ACTIVATIONS, Activation
 from pdesurr.nn.cloud import known_at
 from pdesurr.nn.coordinates import Period
-from pdesurr.nn.mlp import ACTIVATIONS, MLP, Activation, rows
+from pdesurr.nn.mlp import MLP, rows
 from pdesurr.nn.points import Points, elsewhere, flat, measure, unflat
 from pdesurr.types import Key, Samples
 

@@ -7,7 +7,8 @@ import jax
 from jaxtyping import Array, Float
 
 from pdesurr.fields import Grid
-from pdesurr.models._coefficients import ACTIVATIONS, AbstractCoefficientOperator, Activation, check_sizes
+from pdesurr.models._coefficients import AbstractCoefficientOperator, check_sizes
+from pdesurr.nn.activation import ACTIVATIONS, Activation
 from pdesurr.nn.mode_mixing import ModeMixing
 from pdesurr.nn.pointwise import Pointwise
 from pdesurr.types import Key

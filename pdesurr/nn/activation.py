@@ -1,6 +1,7 @@
-"""The nonlinearity, its derivative written for speed."""
+"""Nonlinearities by name, the GELU's derivative written for speed."""
 
 import math
+from typing import Literal
 
 import jax
 import jax.numpy as jnp
@@ -23,3 +24,7 @@ _erf = jax.custom_jvp(lambda v: lax.erf(v))
 def _erf_jvp(primals, tangents):
     (v,), (dv,) = primals, tangents
     return _erf(v), dv * (jnp.exp(-v * v) * (2 * math.pi**-0.5))
+
+
+Activation = Literal["gelu", "relu", "tanh"]
+ACTIVATIONS = {"gelu": gelu, "relu": jax.nn.relu, "tanh": jnp.tanh}

@@ -1,18 +1,14 @@
 """A multi-layer perceptron over rows."""
 
 from collections.abc import Sequence
-from typing import Literal
 
 import equinox as eqx
 import jax
 from jaxtyping import Array, Float
 
 from pdesurr.checks import require
-from pdesurr.nn.activation import gelu
+from pdesurr.nn.activation import ACTIVATIONS, Activation
 from pdesurr.types import Key
-
-Activation = Literal["gelu", "relu"]
-ACTIVATIONS = {"gelu": gelu, "relu": jax.nn.relu}
 
 
 def rows(linear: eqx.nn.Linear, v: Float[Array, "n in"]) -> Float[Array, "n out"]:

@@ -70,10 +70,9 @@ class SpectralResidual(AbstractResidual):
 
     The model answers on `shape` nodes of space (those of the batch if None) and `time` Chebyshev nodes; its answer is taken as the
     expansion these hold, on `padding` times as many nodes, where the text is evaluated: at 2 squares are exact and nothing of the norm is
-    lost, at 1 products have aliasing. The L2 norm weighs the relative errors of a solution's modes alike. (The norm of the residual divided
-    by the operator, an estimate of the error itself, learned more slowly: 1.3 % against .65 % of the periodic Poisson equation after 1000
-    steps.) Metrics: `residual`, the mean root. Raises `UsageError` for a PDE without a residual on such a grid, a grid without
-    transforms, and numbers out of range.
+    lost, at 1 products have aliasing. The L2 norm weighs the relative errors of a solution's modes alike.
+    Metrics: `residual`, the mean root. Raises `UsageError` for a PDE without a residual on such a grid, a grid without transforms, and
+    numbers out of range.
     Source: Du, Chalapathi and Krishnapriyan (ICLR 2024, arXiv 2312.05225), equation 5, whose sum over Chebyshev modes has no weights.
     """
 

@@ -2,6 +2,7 @@
 
 # pyright: reportCallIssue=false, reportAttributeAccessIssue=false
 
+import contextlib
 import dataclasses
 import inspect
 
@@ -123,8 +124,14 @@ def test_numbers_that_are_not_finite(cls):
                 cls(**{field.name: float("nan")})
 
 
-def test_a_solution_that_the_nodes_do_not_resolve_is_said():
-    pde = Burgers2D(nu=0.01)
-    start = pde.sample(jax.random.key(0), pde.grid(16))
-    with pytest.warns(UserWarning, match="do not resolve"):
-        pde.solve(start, pde.grid(16))
+@pytest.mark.parametrize("pde", [NavierStokes(nu=1e-4, forcing=0.0, horizon=8.0, intervals=1, history=1), Burgers2D()], ids=["flow", "2-D"])
+def test_a_solution_that_the_nodes_do_not_resolve_is_said(pde):
+    """On 16 nodes an axis it is, and the error is above a per cent; on 48 it is not, and the error is below."""
+    fine = pde.grid(96)
+    start = pde.sample(jax.random.key(0), fine)
+    truth = pde.solve(start, fine)
+    for n, said in ((16, True), (48, False)):
+        grid = pde.grid(n)
+        with pytest.warns(UserWarning, match="do not resolve") if said else contextlib.nullcontext():
+            u = grid.resample(pde.solve(fine.resample(start, n, n), grid), *fine.shape)
+        assert (float(jnp.linalg.norm((u - truth).ravel()) / jnp.linalg.norm(truth.ravel())) > 0.01) == said
