@@ -268,15 +268,15 @@ def test_windows_hand_over_their_end(x64):
 def test_windows_go_on_by_gradient_steps_and_resume(tmp_path, x64):
     region = box((0, 1), (-1, 1))
     network = lambda part, before, key: CoordinateMLP(part.lower, part.upper, 1, 4, 1, key=key)  # noqa: E731
-    fits = [fit_windows(windows(region, 2), network, decay, [Adam(20, 1e-2, 10)], key=KEY, folder=tmp_path) for _ in range(2)]
-    assert len(fits[0].history) == 4
+    fits = [fit_windows(windows(region, (0.3,)), network, decay, [Adam(20, 1e-2, 10)], key=KEY, folder=tmp_path) for _ in range(2)]
+    assert len(fits[0].history) == 4 and fits[0].model.edges == (0.0, 0.3, 1.0)
     at = region.draw(KEY, 20)
     np.testing.assert_array_equal(*(f.model(None, at) for f in fits))
 
 
 @pytest.mark.parametrize("bad", [
     lambda: VariableProjection(0), lambda: VariableProjection(1, damping=1e-3, least=1.0), lambda: windows(SQUARE, 0),
-    lambda: windows(SQUARE, 2, axis=2), lambda: fit_windows([], None, None, [], key=KEY),  # pyright: ignore[reportArgumentType]
+    lambda: windows(SQUARE, (0.5, 0.2)), lambda: windows(SQUARE, 2, axis=2), lambda: fit_windows([], None, None, [], key=KEY),  # pyright: ignore[reportArgumentType]
     lambda: fit_windows(windows(SQUARE, 2)[::-1], lambda *a: None, decay, [LeastSquares(1)], key=KEY),
     lambda: Windowed((CoordinateMLP(LOW, HIGH, key=KEY),), (1.0, 0.0)),
     lambda: fit_problem(CoordinateMLP(LOW, HIGH, key=KEY), decay(box((0, 1), (-1, 1)), None), [VariableProjection(1)], key=KEY),

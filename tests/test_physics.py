@@ -14,9 +14,9 @@ from pdesurr.fields import AutodiffField, d, known, laplacian
 from pdesurr.fields.jets import Jet, closure, partitions
 from pdesurr.fields.pointwise import PointwiseField, needed
 from pdesurr.fields.regions import box, faces
-from pdesurr.models import constrained, coordinate, features, gaussians, separable
+from pdesurr.models import FNO, constrained, coordinate, features, gaussians, separable
 from pdesurr.models.constrained import HardConstraint, given, initial, product, vanishing
-from pdesurr.models.coordinate import CoordinateMLP, ModifiedMLP, PirateNet, derivatives, nested_jet
+from pdesurr.models.coordinate import Beside, CoordinateMLP, ModifiedMLP, PirateNet, derivatives, nested_jet
 from pdesurr.models.features import RandomFourierField
 from pdesurr.models.gaussians import PIG, GaussianField
 from pdesurr.models.separable import SeparableMLP, SeparablePIG
@@ -66,6 +66,7 @@ NETWORKS = {
     "HardConstraint": lambda: HardConstraint(
         CoordinateMLP(LOW, HIGH, 2, 16, 2, key=KEY), product(initial(0, -1.0), vanishing(SQUARE, (1,))),
         given(lambda t, x: jnp.sin(t * x))),
+    "Beside": lambda: Beside((CoordinateMLP(LOW, HIGH, 1, 8, 1, key=KEY), with_head(RandomFourierField(LOW, HIGH, 1, 40, 5.0, key=KEY)))),
     "Windowed": lambda: Windowed(tuple(CoordinateMLP(LOW, HIGH, 1, 8, 1, key=k) for k in jax.random.split(KEY, 3)), (-1.0, -0.4, 0.3, 1.0)),
     "RandomFourierField": lambda: with_head(RandomFourierField(LOW, HIGH, 2, 400, 5.0, law="ball", harmonics=(3, 0), key=KEY)),
 }
@@ -312,3 +313,29 @@ def test_a_model_of_other_outputs_or_axes_is_refused():
         helmholtz().loss(CoordinateMLP((-1.0, -1.0), (1.0, 1.0), 2, 4, 1, key=KEY), helmholtz().draw(KEY))
     with pytest.raises(UsageError, match="box"):
         helmholtz().loss(CoordinateMLP((-1.0,), (1.0,), 1, 4, 1, key=KEY), helmholtz().draw(KEY))
+
+
+def test_an_operator_is_refused_by_name():
+    with pytest.raises(UsageError, match="coordinate network"):
+        fit_problem(FNO(1, 1, (2, 2), 4, 1, key=KEY), helmholtz(1.0, 50), [Adam(20, 1e-3, 20)], key=KEY)
+
+
+def test_an_unknown_coefficient_is_found_from_noisy_values(x64):
+    """a of -(a u')' = f from values of u with 1 per cent noise, a given at one end; u and a have a network each."""
+    line = box((0, 1))
+    a, u = lambda x: 1 + 0.5 * jnp.sin(3 * x), lambda x: jnp.sin(5 * x) + x
+    flux = lambda x: a(x) * jax.vmap(jax.grad(u))(x)  # noqa: E731
+    text = lambda u, a: d(a * d(u, "x"), "x") - known(u, jax.vmap(jax.grad(lambda x: flux(x[None])[0])), "x")  # noqa: E731
+    x = line.draw(jax.random.key(2), 200)
+    noisy = u(x) * (1 + 0.01 * jax.random.normal(KEY, x.shape))
+    problem = Problem({"equation": Equation(text, (line,), 200, 1e-2), "end": Equation(lambda u, a: a - 1.0, (line.at(0, 0.0),), 1),
+                       "data": Observations(x, noisy, 10.0)}, ("x",), channels=2)
+    networks = [CoordinateMLP((0.0,), (1.0,), 1, 8, 2, key=k) for k in jax.random.split(KEY)]
+    found = fit_problem(Beside(tuple(networks)), problem, [LeastSquares(60, "all", 1e-2, 1e-8, 1e-6)], key=KEY).model
+    at = jnp.linspace(0.0, 1.0, 101)[:, None]
+    answer = found(None, at)
+    assert jnp.linalg.norm(answer[:, 0] - u(at[:, 0])) < 0.01 * jnp.linalg.norm(u(at))
+    assert jnp.linalg.norm(answer[:, 1] - a(at[:, 0])) < 0.05 * jnp.linalg.norm(a(at))
+    with pytest.raises(UsageError, match="box"):  # a part's box is too small
+        short = CoordinateMLP((0.0,), (0.5,), 1, 8, 2, key=KEY)
+        fit_problem(Beside((networks[0], short)), problem, [LeastSquares(1, "all")], key=KEY)

@@ -17,20 +17,20 @@ from pdesurr.objectives.physics import Problem
 from pdesurr.train.physics import fit_problem
 from pdesurr.train.windows import fit_windows, handed_over, windows
 
-FINE, REACH, LAYERS = 8001, 20, 4.0  # nodes of the monitor, how many to each side it is widened over, the layers' weight in it
+FINE, REACH = 8001, 20  # nodes of the monitor, how many to each side it is widened over
 PARTS, IN_TIME = 24, 6  # regions of equal share, Gaussians deep in time
 
 
 class Layers:
-    """Where a window's layers are: the monitor 1 + LAYERS |u_x| / mean |u_x|, its maximum over REACH nodes to each side and smoothed over
+    """Where a window's layers are: the monitor 1 + weight |u_x| / mean |u_x|, its maximum over REACH nodes to each side and smoothed over
     as many; and its shares, as a function of x that rises from 0 to 1. `slope(x)` is u_x."""
 
-    def __init__(self, part: Region, slope: Callable[[Array], Array]):
+    def __init__(self, part: Region, slope: Callable[[Array], Array], weight: float):
         self.part = part
         self.x = np.linspace(part.lower[1], part.upper[1], FINE)
         steep = np.abs(np.asarray(slope(jnp.asarray(self.x))))
         near = lambda v: np.lib.stride_tricks.sliding_window_view(np.pad(v, REACH, mode="edge"), 2 * REACH + 1)  # noqa: E731
-        monitor = near(near(1 + LAYERS * steep / np.mean(steep)).max(1)).mean(1)
+        monitor = near(near(1 + weight * steep / np.mean(steep)).max(1)).mean(1)
         self.share = np.concatenate([[0.0], np.cumsum((monitor[1:] + monitor[:-1]) / 2)])
         self.density = monitor / self.share[-1] * (FINE - 1)  # mean 1
         self.share /= self.share[-1]
@@ -61,7 +61,7 @@ def in_layers(box: Region, start: Callable[[Array], Array], terms: Callable[...,
 
     def fit(preset, key):
         size = dict(preset.size)
-        parts, placed = windows(box, size.pop("windows")), {}
+        parts, weight, placed = windows(box, size.pop("windows")), size.pop("layers"), {}
 
         def problem(part: Region, before: Any) -> Problem:
             regions = placed[part].regions()
@@ -72,10 +72,10 @@ def in_layers(box: Region, start: Callable[[Array], Array], terms: Callable[...,
 
         def network(part: Region, before: Any, own: Array) -> GaussianField:
             first = jax.vmap(jax.grad(start)) if before is None else slope_at(before, part.lower[0])
-            placed[part] = Layers(part, first)
+            placed[part] = Layers(part, first, weight)
             scout = fit_problem(placed[part].network(**size, key=own), problem(part, before), preset.stages, key=own).model
             last = slope_at(scout, part.upper[0])
-            placed[part] = Layers(part, lambda x: jnp.maximum(jnp.abs(first(x)), jnp.abs(last(x))))
+            placed[part] = Layers(part, lambda x: jnp.maximum(jnp.abs(first(x)), jnp.abs(last(x))), weight)
             return placed[part].network(**size, key=own)
 
         return fit_windows(parts, network, problem, preset.stages, key=key)

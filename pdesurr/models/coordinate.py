@@ -11,7 +11,7 @@ from jaxtyping import Array, Float
 
 from pdesurr.checks import require
 from pdesurr.fields import Grid
-from pdesurr.fields.jets import Index, Jet, closure
+from pdesurr.fields.jets import Index, Jet, closure, concatenate
 from pdesurr.fields.regions import Numbers
 from pdesurr.nn.dense import Dense
 from pdesurr.nn.embedding import Embedding
@@ -185,3 +185,23 @@ class PirateNet(AbstractCoordinateModel):
             z = v + second(z).map(act) * (u - v)
             h = h + (third(z).map(act) - h).scale(mix)
         return self.head(h)
+
+
+class Beside(AbstractCoordinateModel):
+    """The channels of several coordinate models side by side: for unknown functions that want a network each, such as a solution and the
+    coefficient that is to be found with it from measurements.
+
+        text = lambda u, a: d(a * d(u, "x"), "x") + known(u, f, "x")
+        problem = Problem({"equation": Equation(text, (interval,)), "data": Observations(x, u_measured)}, ("x",), channels=2)
+        fit_problem(Beside((u, a)), problem, stages, key=key)
+
+    `Observations` are of the first channels.
+    """
+
+    models: tuple[AbstractCoordinateModel, ...]
+
+    def __check_init__(self):
+        require(len(self.models) > 0, "models", "at least one", self.models)
+
+    def jet(self, x: Jet) -> Jet:
+        return concatenate([model.jet(x) for model in self.models])

@@ -38,7 +38,7 @@ class RandomFourierField(AbstractFeatureModel):
     `scale`: per axis the size of w. `law` "normal": its standard deviation (smooth solutions, whose spectrum falls off); "ball": w uniform
     in the ellipsoid with these semi-axes (oscillating ones: the highest wavenumber there is, times half the box). The field holds
     wavenumbers up to about those, if there are enough features. `harmonics` > 0 on an
-    axis: periodic there, with whole multiples of pi up to that many in place of the law's.
+    axis: periodic there, with whole multiples of pi from none to that many, as many features of each, in place of the law's.
     Source: Rahimi and Recht, NIPS 2007; for equations Sulc, arXiv 2602.10541.
     """
 
@@ -66,7 +66,8 @@ class RandomFourierField(AbstractFeatureModel):
         w = jax.random.normal(w_key, (features, dim))
         if law == "ball":
             w = w / jnp.linalg.norm(w, axis=1, keepdims=True) * jax.random.uniform(r_key, (features, 1)) ** (1 / dim)
-        whole = jax.random.randint(h_key, (features, dim), 0, jnp.asarray([k + 1 for k in harmonics])[None]).astype(w.dtype)
+        turns = zip(jax.random.split(h_key, dim), harmonics, strict=True)
+        whole = jnp.stack([jax.random.permutation(k, jnp.arange(features) % (most + 1)) for k, most in turns], axis=1).astype(w.dtype)
         w = jnp.where(jnp.asarray([k > 0 for k in harmonics])[None], whole, w * jnp.asarray(scale, w.dtype)[None])
         self.frequencies = Fixed(w)
         self.phases = Fixed(jax.random.uniform(b_key, (features,), maxval=2 * math.pi))

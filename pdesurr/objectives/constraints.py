@@ -2,19 +2,39 @@
 
 from typing import Any
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from pdesurr.checks import require
+from pdesurr.checks import UsageError, expected, require
 from pdesurr.fields.jets import Jet
 from pdesurr.models.constrained import HardConstraint
+from pdesurr.models.coordinate import Beside
 from pdesurr.objectives.physics import Observations, Problem, WithUnknowns, unknowns_of
 from pdesurr.types import Key
 
 
+def check_model(model: Any, problem: Problem) -> None:
+    """Raise `UsageError` if `model` is not a function of the point with the problem's channels, or was made for a smaller box."""
+    check_domain(model, problem)
+    points = jnp.zeros((2, len(problem.names)))
+    try:
+        answer = eqx.filter_eval_shape(lambda: model(None, points))
+    except UsageError:
+        raise
+    except Exception as error:
+        what = "a coordinate network, which answers model(None, points) (an operator needs an input: see `SpectralResidual`)"
+        raise expected("model", what, type(model).__name__) from error
+    require(answer.shape == (2, problem.channels), "model", f"one with {problem.channels} outputs", answer.shape[-1])
+
+
 def check_domain(model: Any, problem: Problem) -> None:
     """Raise `UsageError` if a term of `problem` has points outside the box that the model was made for, where it has one."""
+    if isinstance(model, Beside):
+        for part in model.models:
+            check_domain(part, problem)
+        return
     while hasattr(model, "model"):
         model = model.model
     held = getattr(model, "arguments", {})

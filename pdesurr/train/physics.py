@@ -14,7 +14,7 @@ import jax.numpy as jnp
 
 from pdesurr._runtime import Stopped, locked, progress, stop_signals
 from pdesurr.checks import CheckpointError, DivergedError, require
-from pdesurr.objectives.constraints import check_constraints, check_domain
+from pdesurr.objectives.constraints import check_constraints, check_model
 from pdesurr.objectives.physics import Problem
 from pdesurr.train import checkpoint
 from pdesurr.train.stages import LBFGS, SOAP, AbstractStage, Adam, LeastSquares, QuasiNewton
@@ -39,15 +39,16 @@ class ProblemFit:
 
 def fit_problem(model: Any, problem: Problem, stages: Sequence[AbstractStage], *, key: Key, folder: Path | str | None = None) -> ProblemFit:
     """Train a coordinate network to satisfy `problem`, one stage after the other, in the default precision (float64 under
-    `jax.enable_x64(True)`, which the last two kinds of stage want). Raises `UsageError` where a
-    `HardConstraint` contradicts the problem, or the problem has points outside the model's box.
+    `jax.enable_x64(True)`, which the last two kinds of stage want). Raises `UsageError` where the
+    model is no coordinate network with the problem's channels, or a `HardConstraint` contradicts the problem, or the problem has points
+    outside the model's box.
 
     With a `folder` each finished round is kept there, and the same call goes on after the last one, bit for bit. Raises `DivergedError`,
     with the last good round kept, `CheckpointError` where the folder holds another training, `Stopped` after SIGTERM or Ctrl-C.
     """
     require(len(stages) > 0, "stages", "at least one", tuple(stages))
     model = jax.tree.map(lambda leaf: leaf.astype(jnp.result_type(float)) if eqx.is_inexact_array(leaf) else leaf, model)
-    check_domain(model, problem)
+    check_model(model, problem)
     check_constraints(model, problem, key)
     where = Path(folder) if folder is not None else None
     identity = [repr(s) for s in stages] + [repr(jax.random.key_data(key).tolist())]

@@ -40,11 +40,16 @@ class Windowed(AbstractCoordinateModel):
         return Jet(parts, x.indices)
 
 
-def windows(region: Region, count: int, axis: int = 0) -> tuple[Region, ...]:
-    """`count` equal parts of a region along an axis."""
-    require(count > 0 and 0 <= axis < region.ndim, "count, axis", f"a number > 0 and an axis from 0 to {region.ndim - 1}", (count, axis))
+def windows(region: Region, count: int | Sequence[float], axis: int = 0) -> tuple[Region, ...]:
+    """`count` equal parts of a region along an axis, or as many as lie between rising inner edges."""
+    require(0 <= axis < region.ndim, "axis", f"an axis from 0 to {region.ndim - 1}", axis)
     low, high = region.lower[axis], region.upper[axis]
-    edges = [low + (high - low) * i / count for i in range(count)] + [high]
+    if isinstance(count, int):
+        require(count > 0, "count", "a number > 0", count)
+        count = [low + (high - low) * i / count for i in range(1, count)]
+    edges = [low, *count, high]
+    rising = all(a < b for a, b in zip(edges[:-1], edges[1:], strict=True))
+    require(rising, "count", f"a number of parts, or rising numbers between {low} and {high}", tuple(count))
     return tuple(region.within(axis, a, b) for a, b in zip(edges[:-1], edges[1:], strict=True))
 
 
