@@ -1,14 +1,15 @@
-"""The nonlinear elliptic problem in five dimensions by its energy: Adam on fresh points that fill the cube evenly."""
+"""The nonlinear elliptic problem in five dimensions by its energy: SOAP on fresh points that fill the cube evenly. With Adam,
+or on half as many points, the error is two to four times as large (at points of validation)."""
 
 from _ritz import ritz_row
 from _study import Preset, main
 
 from pdesurr.objectives.sampling import Fresh
-from pdesurr.train.stages import Adam
+from pdesurr.train.stages import SOAP
 
 ROW = ritz_row(5, {
-    "smoke": Preset(100, {"width": 4}, (Adam(20, 1e-2, 20, Fresh("quasi")),), (0,)),
-    "cpu": Preset(2000, {"width": 32}, (Adam(5000, 5e-3, 500, Fresh("quasi")),)),
+    "smoke": Preset(100, {"width": 4}, (SOAP(20, 1e-2, 20, Fresh("quasi")),), (0,)),
+    "cpu": Preset(4000, {"width": 32}, (SOAP(3000, 1e-2, 500, Fresh("quasi")),)),
 }, must=1e-2)
 
 if __name__ == "__main__":
