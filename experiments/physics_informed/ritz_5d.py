@@ -1,5 +1,5 @@
-"""The nonlinear elliptic problem in five dimensions by its energy: SOAP on fresh points that fill the cube evenly. With Adam,
-or on half as many points, the error is two to four times as large (at points of validation)."""
+"""The nonlinear elliptic problem in five dimensions by its energy: SOAP on fresh points that fill the cube evenly. Optimiser
+and number of points were chosen at points of validation."""
 
 from _ritz import ritz_row
 from _study import Preset, main
