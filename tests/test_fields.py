@@ -15,7 +15,9 @@ from pdesurr.fields import (
     GaussianRandomField,
     Grid,
     SpectralField,
+    StencilField,
     UniformBasis,
+    applied,
     d,
     dealias_mask,
 )
@@ -98,6 +100,16 @@ def test_calculi_agree_on_a_nonlinear_text():
     u = jax.vmap(f)(points).reshape(grid.shape)
     spectral = text(SpectralField(grid, nodal=u)).values
     np.testing.assert_allclose(spectral.ravel(), text(AutodiffField(f, ("x", "y")))(points), atol=1e-11)
+
+
+def test_a_function_of_a_field_in_every_calculus():
+    text = lambda u: d(applied(jnp.exp, u) * d(u, "x"), "x")  # noqa: E731
+    f = lambda p: jnp.sin(p[0])  # noqa: E731
+    spectral, fine = Grid([FourierBasis(48)]), Grid([FourierBasis(400)])
+    exact = lambda grid: text(AutodiffField(f, ("x",)))(jnp.asarray(grid.nodes))  # noqa: E731
+    at = lambda grid: jax.vmap(f)(jnp.asarray(grid.nodes))  # noqa: E731
+    np.testing.assert_allclose(text(SpectralField(spectral, nodal=at(spectral))).values, exact(spectral), atol=1e-11)
+    np.testing.assert_allclose(text(StencilField(fine, at(fine), 6)).values, exact(fine), atol=1e-7)
 
 
 def test_dealiasing_removes_what_a_product_would_fold_back():

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from pdesurr.checks import CheckpointError, DivergedError, UsageError
-from pdesurr.fields import AutodiffField, d, known, laplacian
+from pdesurr.fields import AutodiffField, applied, d, known, laplacian
 from pdesurr.fields.jets import Jet, closure, partitions
 from pdesurr.fields.pointwise import PointwiseField, needed
 from pdesurr.fields.regions import box, faces
@@ -165,7 +165,7 @@ def test_the_pointwise_reading_of_an_equation_is_autodiffs(pde, names, x64):
 
 
 def test_quotients_powers_and_known_functions(x64):
-    text = lambda u: d(u**3 / (u + 2.0) - known(u, lambda x, y: jnp.sin(x * y), "x", "y") * u, "x", 2)  # noqa: E731
+    text = lambda u: d(u**3 / (u + 2.0) - known(u, lambda x, y: jnp.sin(x * y), "x", "y") * applied(jnp.exp, u), "x", 2)  # noqa: E731
     wave = lambda p: jnp.sin(p[0] + 0.3) * jnp.cos(1.3 * p[1])  # noqa: E731
     jet = nested_jet(lambda y: jax.vmap(wave)(y)[:, None], points(30), needed(text, 1, ("x", "y"))[0])
     field = PointwiseField(lambda i: jet.part(i)[:, 0], points(30), ("x", "y"))

@@ -1,7 +1,7 @@
 """Where functions live: bases, product grids, the calculi that read a PDE's text, and random fields."""
 
 from pdesurr.fields._basis import AbstractBasis, AbstractSpectralBasis, AbstractTrigonometricBasis
-from pdesurr.fields._field import AbstractField, d, known, laplacian
+from pdesurr.fields._field import AbstractField, applied, d, known, laplacian
 from pdesurr.fields.autodiff import AutodiffField
 from pdesurr.fields.chebyshev import ChebyshevBasis
 from pdesurr.fields.fourier import FourierBasis
@@ -16,6 +16,6 @@ from pdesurr.fields.uniform import UniformBasis
 __all__ = [
     "AbstractBasis", "AbstractField", "AbstractSpectralBasis", "AbstractTrigonometricBasis",
     "AutodiffField", "ChebyshevBasis", "CosineBasis", "FourierBasis", "GaussianRandomField", "Grid",
-    "SineBasis", "SpectralField", "StencilField", "UniformBasis", "d", "dealias_mask", "finite_difference_weights", "known",
+    "SineBasis", "SpectralField", "StencilField", "UniformBasis", "applied", "d", "dealias_mask", "finite_difference_weights", "known",
     "laplacian", "lognormal", "manufactured", "threshold",
 ]

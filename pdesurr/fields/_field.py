@@ -27,6 +27,10 @@ class AbstractField(eqx.Module):
         """`function(*coordinates of those axes)` as a field beside this one: a forcing or a coefficient."""
 
     @abc.abstractmethod
+    def applied(self, function: Callable[[Any], Any]) -> "AbstractField":
+        """`function` of the field's values, point by point: any smooth function of one number (jnp.exp, jax.nn.softplus)."""
+
+    @abc.abstractmethod
     def inverse_laplacian(self, *names: str) -> "AbstractField":
         """The mean-free v whose Laplacian, along the axes called `names` or all, is u less its mean; `UsageError` without a basis."""
 
@@ -67,6 +71,11 @@ def without_a_basis(self: AbstractField, *names: str) -> AbstractField:
 def d(u: AbstractField, name: str, order: int = 1) -> AbstractField:
     """The `order`-th derivative of `u` along the axis called `name`: "x", "y", "z" or "t"."""
     return u.derivative(name, order)
+
+
+def applied(function: Callable[[Any], Any], u: AbstractField) -> AbstractField:
+    """A smooth function of one number, of a field: `applied(jnp.exp, u)`. Derivatives follow the chain rule, or are taken of its values."""
+    return u.applied(function)
 
 
 def known(u: AbstractField, function: Callable[..., Any], *names: str) -> AbstractField:

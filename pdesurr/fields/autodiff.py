@@ -37,6 +37,10 @@ class AutodiffField(AbstractField):
             f = _directional(f, self.names.index(name))
         return AutodiffField(f, self.names)
 
+    def applied(self, function):
+        f = self.function
+        return AutodiffField(lambda p: function(f(p)), self.names)
+
     def known(self, function, names):
         index = [self.names.index(name) for name in names]
         return AutodiffField(lambda p: function(*(p[i] for i in index)), self.names)

@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 
 import equinox as eqx
+import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
@@ -85,6 +86,18 @@ class Jet(eqx.Module):
 def concatenate(jets: Sequence[Jet]) -> Jet:
     """All channels side by side."""
     return Jet(tuple(jnp.concatenate(parts, axis=-1) for parts in zip(*(jet.parts for jet in jets), strict=True)), jets[0].indices)
+
+
+def nested(function: Callable[[Array], Array]) -> Callable[[Array, int], list[Array]]:
+    """Any function of one number, differentiated by forward mode."""
+
+    def derivatives(z: Array, order: int) -> list[Array]:
+        if order == 0:
+            return [function(z)]
+        lower, upper = jax.jvp(lambda v: derivatives(v, order - 1), (z,), (jnp.ones_like(z),))
+        return [*lower, upper[-1]]
+
+    return derivatives
 
 
 def closure(indices: Iterable[Index], dim: int) -> tuple[Index, ...]:

@@ -1,6 +1,7 @@
 """The pointwise calculus: a field known at points by its value and the derivatives that an equation asks for, each found once."""
 
 import functools
+import math
 import operator
 from collections.abc import Callable
 from typing import Any
@@ -12,7 +13,7 @@ from jaxtyping import Array, Float
 
 from pdesurr.checks import expected, require
 from pdesurr.fields._field import AbstractField, without_a_basis
-from pdesurr.fields.jets import Index, leibniz
+from pdesurr.fields.jets import Index, leibniz, nested, partitions
 
 FieldText = Callable[..., Any]  # of fields, to a field
 ANY = float("nan")  # stands for numbers while an equation is only asked what it reads: no operation on it raises
@@ -67,6 +68,19 @@ class PointwiseField(AbstractField):
         require(name in self.names, "axis", f"one of {self.names}", name)
         axis, f = self.names.index(name), self.at
         return self._like(lambda i: f((*i[:axis], i[axis] + order, *i[axis + 1 :])))
+
+    def applied(self, function):
+        """By Faa di Bruno's formula."""
+        f, zero = self.at, (0,) * len(self.names)
+
+        def at(index: Index) -> Any:
+            value, order = f(zero), sum(index)
+            outer = [ANY] * (order + 1) if self.points is None else nested(function)(value, order)
+            if order == 0:
+                return outer[0]
+            return sum(c * outer[len(blocks)] * math.prod(f(b) for b in blocks) for blocks, c in partitions(index))
+
+        return self._like(at)
 
     def known(self, function, names):
         axes = [self.names.index(name) for name in names]

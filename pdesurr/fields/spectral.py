@@ -62,6 +62,9 @@ class SpectralField(AbstractField):
     def derivative(self, name, order):
         return self._with(hat=self.grid.derivative_hat(self.coefficients, name, order))
 
+    def applied(self, function):
+        return self._with(nodal=function(self.values))
+
     def known(self, function, names):
         """Evaluated and transformed once, on the host in float64, so that a solver's steps do not do it again."""
         with jax.ensure_compile_time_eval(), jax.enable_x64(True):

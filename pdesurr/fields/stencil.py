@@ -45,6 +45,9 @@ class StencilField(AbstractField):
         axis = self.grid.axis(name)
         return StencilField(self.grid, differences(self.values, self.grid.bases[axis], axis, order, self.order), self.order)
 
+    def applied(self, function):
+        return StencilField(self.grid, function(self.values), self.order)
+
     def known(self, function, names):
         at = [jnp.asarray(self.grid.nodes[..., self.grid.axis(name)], self.values.dtype) for name in names]
         return StencilField(self.grid, jnp.broadcast_to(function(*at), self.grid.shape), self.order)

@@ -8,12 +8,12 @@ from collections.abc import Callable
 from typing import Literal
 
 import equinox as eqx
-import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
 from pdesurr.checks import require
+from pdesurr.fields.jets import nested
 from pdesurr.nn.activation import gelu
 
 SmoothName = Literal["tanh", "sin", "gelu", "rational", "hermite", "fourier"]
@@ -38,18 +38,6 @@ def tanh(z: Array, order: int) -> Derivatives:
 def sin(z: Array, order: int) -> Derivatives:
     s, c = jnp.sin(z), jnp.cos(z) if order else jnp.zeros_like(z)
     return [(s, c, -s, -c)[k % 4] for k in range(order + 1)]
-
-
-def nested(function: Callable[[Array], Array]) -> Callable[[Array, int], Derivatives]:
-    """Any function of one number, differentiated by forward mode."""
-
-    def derivatives(z: Array, order: int) -> Derivatives:
-        if order == 0:
-            return [function(z)]
-        lower, upper = jax.jvp(lambda v: derivatives(v, order - 1), (z,), (jnp.ones_like(z),))
-        return [*lower, upper[-1]]
-
-    return derivatives
 
 
 PLAIN: dict[str, Callable[[Array, int], Derivatives]] = {"tanh": tanh, "sin": sin, "gelu": nested(gelu)}

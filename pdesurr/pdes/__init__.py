@@ -22,6 +22,7 @@ from pdesurr.pdes.navier_stokes import NavierStokes
 from pdesurr.pdes.nonlinear_diffusion import NonlinearDiffusion
 from pdesurr.pdes.nonlinear_poisson import NonlinearPoisson
 from pdesurr.pdes.poisson import Poisson
+from pdesurr.pdes.quasilinear_poisson import QuasilinearPoisson
 from pdesurr.pdes.reaction_diffusion import ReactionDiffusion
 from pdesurr.pdes.wave import Wave
 
@@ -29,5 +30,5 @@ __all__ = [
     "AbstractEvolution", "AbstractPDE", "AbstractPeriodicEvolution", "Advection", "AllenCahn", "Burgers", "Burgers2D", "Cavity",
     "Darcy", "FlowMixing", "GaussianStart", "GrayScott", "Heat", "Helmholtz", "KernelStart", "KleinGordon", "KortewegDeVries",
     "KuramotoSivashinsky", "LogNormal", "Lorenz96", "NavierStokes", "NonlinearDiffusion", "NonlinearPoisson", "PiecewiseConstant",
-    "Poisson", "ReactionDiffusion", "Setting", "Trigonometric", "Wave",
+    "Poisson", "QuasilinearPoisson", "ReactionDiffusion", "Setting", "Trigonometric", "Wave",
 ]

@@ -5,9 +5,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 
-from pdesurr.pdes import FlowMixing, Helmholtz, KleinGordon, NonlinearDiffusion, NonlinearPoisson, Poisson, Wave
+from pdesurr.pdes import FlowMixing, Helmholtz, KleinGordon, NonlinearDiffusion, NonlinearPoisson, Poisson, QuasilinearPoisson, Wave
 from pdesurr.pdes._direct import AbstractDirect
 
 ALONE = {"Cavity": "test_cavity.py", "Darcy": "test_darcy.py", "Lorenz96": "test_lorenz_96.py"}
@@ -34,6 +35,14 @@ COS = lambda k, x: jnp.cos(k * jnp.pi * x)  # noqa: E731
 KG = KleinGordon(horizon=1.0, intervals=2)
 MIXING = FlowMixing(intervals=2)
 NLD = NonlinearDiffusion(horizon=0.5, intervals=2, refinement=1)
+
+
+
+def quasilinear_source(x):
+    """-(k u')' of u = sin(pi x) with c = x."""
+    u, slope, bend = SIN(1, x), jnp.pi * COS(1, x), -(jnp.pi**2) * SIN(1, x)
+    return -(jax.nn.softplus(u * x) + 0.1) * bend - jax.nn.sigmoid(u * x) * (slope * x + u) * slope
+
 
 DIRECT = {
     "Poisson, periodic": DirectCase(
@@ -70,6 +79,9 @@ DIRECT = {
     "NonlinearPoisson": DirectCase(
         NonlinearPoisson(), lambda x, y: (NonlinearPoisson.source(x, y),), lambda t, x, y: (NonlinearPoisson.exact(x, y),), (8, 16), 1e-12,
         refined=1e-2, refused=({"dimension": 0}, {"amplitude": 0.0}, {"scale": 0.01})),
+    "QuasilinearPoisson": DirectCase(
+        QuasilinearPoisson(), lambda x: (x, quasilinear_source(x)), lambda t, x: (SIN(1, x),), (8, 12, 48), 1e-11, refined=1e-7, order=8.0,
+        refused=({"terms": 0}, {"floor": float("nan")})),
     "NonlinearDiffusion": DirectCase(
         NLD, lambda x, y: (NLD.barenblatt(4.0, x, y),), lambda t, x, y: (NLD.barenblatt(4.0 + t, x, y),), (15, 45), 1.5e-2, refined=1e-2,
         order=0.7, refused=({"alpha": 0.0}, {"refinement": 2}, {"bumps": 0})),
