@@ -1,6 +1,7 @@
 """Bases, product grids, the calculi and random fields."""
 
 import re
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -103,7 +104,7 @@ def test_calculi_agree_on_a_nonlinear_text():
 
 
 def test_a_function_of_a_field_in_every_calculus():
-    text = lambda u: d(applied(jnp.exp, u) * d(u, "x"), "x")  # noqa: E731
+    text: Any = lambda u: d(applied(jnp.exp, u) * d(u, "x"), "x")  # noqa: E731
     f = lambda p: jnp.sin(p[0])  # noqa: E731
     spectral, fine = Grid([FourierBasis(48)]), Grid([FourierBasis(400)])
     exact = lambda grid: text(AutodiffField(f, ("x",)))(jnp.asarray(grid.nodes))  # noqa: E731
