@@ -191,10 +191,24 @@ def few_data() -> str:
     return table(("solved samples", "data alone", "data and residual"), rows)
 
 
+def random_grid() -> str:
+    """Both directions of the equation, and what was trained beside them."""
+    r = load("random_grid/poisson_cpu")
+    if r is None:
+        return NONE
+    share = lambda v: "" if v is None else f"{100 * v:.0f} %"  # noqa: E731
+    rows = [(x["method"], number(x["error"]), share(x.get("u_within")), *(
+        cell for name in ("z", "z_noisy") for cell in (said(x.get(name), "{:.3g}", ""), share(x.get(f"{name}_within")))),
+        f"{x['seconds']:.0f} s") for x in r["rows"]]
+    return table(("method", "error of u", "within two deviations", "of z", "within two deviations", "of z, noisy values",
+                  "within two deviations", "training"), rows)
+
+
 BLOCKS: dict[str, Callable[[], str]] = {
     "runs": runs,
     "darcy_import": darcy_import, "head_to_head": head_to_head,
     "neural_operators": neural_operators, "physics_informed": physics_informed, "spectral": spectral, "few_data": few_data,
+    "random_grid": random_grid,
     "resolution": resolution, "scattered": scattered, "mono_curves": mono_curves,
     **{name: (lambda name=name: benchmark(name)) for name in BENCHMARKS},
 }

@@ -5,6 +5,7 @@ numbers into a batch. Both run inside the compiled epoch; on many devices each t
 """
 
 import abc
+from collections.abc import Callable
 
 import equinox as eqx
 import jax
@@ -116,6 +117,31 @@ class PriorSource(AbstractSource):
     def take(self, numbers: Int[Array, " batch"]) -> Batch:
         inputs = jax.vmap(lambda i: self.pde.sample(sample_key(self.seed, i), self.grid))(numbers)
         return Batch(Samples(self.grid, inputs), Samples(self.grid, inputs[..., :0]))
+
+
+class NumberSource(AbstractSource):
+    """Fresh numbers of an equation without end, as `params` of an input of no channels: `draw(key)` gives a table of arrays by name. For
+    objectives that choose their own points (`Evidence`).
+
+    Sample `i` depends on `(seed, i)` alone; `size` is what is called an epoch.
+    """
+
+    draw: Callable[[Key], dict[str, Array]] = eqx.field(static=True)
+    grid: Grid
+    size: int = eqx.field(static=True)
+    seed: int = eqx.field(static=True)
+
+    def __init__(self, draw: Callable[[Key], dict[str, Array]], grid: Grid, size: int, seed: int):
+        require(size >= 1, "size", "a number of samples >= 1", size)
+        self.draw, self.grid, self.size, self.seed = draw, grid, size, seed
+
+    def plan(self, key: Key, epoch: Int[Array, ""]) -> Int[Array, " size"]:
+        return epoch * self.size + jnp.arange(self.size)
+
+    def take(self, numbers: Int[Array, " batch"]) -> Batch:
+        params = jax.vmap(lambda i: self.draw(sample_key(self.seed, i)))(numbers)
+        nothing = jnp.zeros((len(numbers), *self.grid.shape, 0))
+        return Batch(Samples(self.grid, nothing, params), Samples(self.grid, nothing))
 
 
 def sample_key(seed: int, number: Int[Array, ""]) -> Key:

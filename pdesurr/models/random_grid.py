@@ -1,0 +1,149 @@
+"""Random grid neural processes: a field of random values given an equation's numbers, and those numbers given values of the field."""
+
+import math
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+from pdesurr.checks import require
+from pdesurr.fields.jets import Jet, concatenate, nested
+from pdesurr.fields.regions import Numbers, check_box
+from pdesurr.nn.activation import gelu
+from pdesurr.nn.dense import Dense
+from pdesurr.nn.embedding import to_unit, waves
+from pdesurr.nn.fixed import Fixed
+from pdesurr.nn.gaussian import LowRankGaussian
+from pdesurr.nn.mlp import MLP
+from pdesurr.nn.smooth import smooth
+from pdesurr.types import Key
+
+ACTIVATION = smooth("gelu")  # there: swish
+LEAST = 1e-5  # of the variance
+
+
+class FieldProcess(eqx.Module):
+    """alpha(u | p, x): given numbers p `(given,)`, the values of u at any points are Gaussian, with a mean, a variance at each point and
+    `rank` factors that all of them share: a Gaussian process whose kernel is a network.
+
+    A perceptron of p and of cos and sin(2 pi f x_k), `frequencies` many f, geometric from `lowest` to `highest`. The variance lies in
+    (1e-5, 1). Source: Vadeboncoeur, Kazlauskaite, Papandreou, Cirak, Girolami and Akyildiz, ICML 2023 (arXiv 2301.11040), of whose code
+    the squashing of variances is kept and the second one in its Navier-Stokes case is not.
+    """
+
+    frequencies: Fixed
+    layers: tuple[Dense, ...]
+    head: Dense
+    given: int = eqx.field(static=True)
+    out_channels: int = eqx.field(static=True)
+    rank: int = eqx.field(static=True)
+
+    def __init__(self, dimension: int, given: int, out_channels: int = 1, width: int = 300, depth: int = 7, *, rank: int = 2,
+                 frequencies: int = 100, lowest: float = 1e-3, highest: float = 2.0, key: Key):
+        sizes = (dimension, given, out_channels, width, depth, frequencies)
+        require(min(sizes) > 0 and rank >= 0, "dimension, given, out_channels, width, depth, frequencies, rank", "numbers > 0 (rank >= 0)",
+                (*sizes, rank))
+        require(0 < lowest <= highest < math.inf, "lowest, highest", "rising numbers > 0", (lowest, highest))
+        keys = jax.random.split(key, depth + 1)
+        one = 2 * np.pi * np.geomspace(lowest, highest, frequencies)
+        self.frequencies = Fixed(np.kron(np.eye(dimension), one[None]))
+        widths = (2 * dimension * frequencies + given, *(width,) * depth)
+        self.layers = tuple(Dense(i, o, key=k) for i, o, k in zip(widths[:-1], widths[1:], keys[:-1], strict=True))
+        self.head = Dense(width, out_channels * (2 + rank), key=keys[-1])
+        self.given, self.out_channels, self.rank = given, out_channels, rank
+
+    def jets(self, x: Jet, p: Float[Array, " given"]) -> tuple[Jet, Jet, Jet]:
+        """(mean, deviation, factors) at the coordinates x, factors `(n, channels rank)`, with their derivatives."""
+        h = waves(x @ self.frequencies.value.astype(x.dtype))
+        numbers = jnp.broadcast_to(p.astype(x.dtype)[None], (len(x.value), self.given))
+        h = concatenate([h, Jet((numbers, *(jnp.zeros_like(numbers) for _ in x.parts[1:])), x.indices)])
+        for layer in self.layers:
+            h = layer(h).map(ACTIVATION)
+        c, out = self.out_channels, self.head(h)
+        pick = lambda a, b: out.linear(lambda part: part[:, a:b])  # noqa: E731
+        return pick(0, c), pick(c, 2 * c).map(nested(_deviation)), pick(2 * c, out.channels)
+
+
+def _deviation(raw: Array) -> Array:
+    return jnp.sqrt(LEAST + (1 - LEAST) * jax.nn.sigmoid(raw))
+
+
+class NumberProcess(eqx.Module):
+    """beta(z | u, x, w): numbers z `(found,)`, independent Gaussians given values of u `(n, channels)` at any points, and known numbers w:
+    GICNet.
+
+    Each value is lifted to `channels`, brought to a fixed grid of `nodes` an axis by the mean of its neighbours under a kernel
+    exp(-|x - y|^2 / (2 l^2)) with a trained length l for each channel, and read by `convolutions` of `kernel` nodes without padding and a
+    perceptron. Any number of points; their order does not matter. Source: as of `FieldProcess`.
+    """
+
+    lift: MLP
+    log_lengths: Float[Array, " channels"]
+    convolutions: tuple[eqx.nn.Conv, ...]
+    flat: MLP
+    known: MLP
+    head: MLP
+    lower: Numbers = eqx.field(static=True)
+    upper: Numbers = eqx.field(static=True)
+    nodes: int = eqx.field(static=True)
+
+    def __init__(self, lower: Numbers, upper: Numbers, found: int, known: int, in_channels: int = 1, channels: int = 20, *,
+                 nodes: int = 20, convolutions: int = 4, kernel: int = 3, width: int = 300, depth: int = 4, key: Key):
+        check_box(lower, upper)
+        sizes = (found, known, in_channels, channels, nodes, kernel, width, depth)
+        require(min(sizes) > 0, "found, known, in_channels, channels, nodes, kernel, width, depth", "numbers > 0", sizes)
+        left = nodes - convolutions * (kernel - 1)
+        require(convolutions > 0 and left >= 1, "nodes, convolutions, kernel", "at least convolutions (kernel - 1) + 1 nodes",
+                (nodes, convolutions, kernel))
+        dim, (k_lift, k_conv, k_flat, k_known, k_head) = len(lower), jax.random.split(key, 5)
+        self.lift = MLP((in_channels, channels, channels, channels), key=k_lift)
+        self.log_lengths = jnp.log(jnp.asarray(np.geomspace(1e-2, 1.0, channels), jnp.result_type(float)))
+        self.convolutions = tuple(eqx.nn.Conv(dim, channels + (dim if i == 0 else 0), channels, kernel, key=k)
+                                  for i, k in enumerate(jax.random.split(k_conv, convolutions)))
+        self.flat = MLP((channels * left**dim, width, width // 3 + 1), key=k_flat)
+        self.known = MLP((known, width // 3 + 1, width // 3 + 1), key=k_known)
+        self.head = MLP((2 * (width // 3 + 1), *(width,) * depth, 2 * found), key=k_head)
+        self.lower, self.upper, self.nodes = tuple(lower), tuple(upper), nodes
+
+    def __call__(self, u: Float[Array, "n channels"], x: Float[Array, "n d"], w: Float[Array, " known"]) -> LowRankGaussian:
+        """The Gaussian of z, without factors. Raises `UsageError` for points of another dimension."""
+        s = to_unit(Jet.coordinates(x), self.lower, self.upper).value
+        axes = [jnp.linspace(-1, 1, self.nodes, dtype=s.dtype)] * s.shape[1]
+        grid = jnp.stack(jnp.meshgrid(*axes, indexing="ij"), axis=-1).reshape(-1, s.shape[1])
+        square = jnp.sum((grid[:, None] - s[None]) ** 2, axis=-1)  # (nodes, n)
+        lengths = jnp.exp(self.log_lengths.astype(s.dtype))
+        near = jax.nn.softmax(-square[None] / (2 * lengths**2)[:, None, None], axis=-1)
+        v = jnp.einsum("cgn,nc->cg", near, self.lift(u.astype(s.dtype)), precision="highest")
+        shape = (self.nodes,) * s.shape[1]
+        v = jnp.concatenate([v, grid.T]).reshape(-1, *shape)
+        for convolution in self.convolutions:
+            v = gelu(convolution(v))
+        h = jnp.concatenate([gelu(self.flat(v.reshape(1, -1))), gelu(self.known(w.astype(s.dtype)[None]))], axis=-1)
+        mean, log_deviation = jnp.split(self.head(h)[0], 2)
+        return LowRankGaussian(mean, jnp.exp(log_deviation), jnp.zeros((mean.size, 0), mean.dtype))
+
+
+class RandomGridProcess(eqx.Module):
+    """Both directions of a parametric problem: `forward`, from numbers to the field, and `inverse`, from the field to the unknown ones.
+
+    `constraint(x, v)`: what holds by construction, from a jet of coordinates x and one of free values v, linear in v: on the walls u = 0,
+    say. Numbers p are z, the unknown, and w, the known. Trained by `objectives.evidence.Evidence`.
+    """
+
+    forward: FieldProcess
+    inverse: NumberProcess
+    constraint: Any = eqx.field(static=True)
+
+    def field(self, z: Float[Array, " found"], w: Float[Array, " known"], x: Float[Array, "n d"]) -> LowRankGaussian:
+        """The Gaussian of u at the points, channel after channel at each: `n channels` numbers."""
+        at = Jet.coordinates(x)
+        mean, deviation, factors = (j.value for j in self.forward.jets(at, jnp.concatenate([z, w])))
+        bound = lambda v: self.constraint(at, Jet((v,), at.indices)).value  # noqa: E731
+        lift = bound(jnp.zeros_like(mean))
+        scaled = bound(deviation) - lift
+        factors = factors.reshape(*mean.shape, self.forward.rank)
+        factors = jax.vmap(lambda v: bound(v) - lift, in_axes=-1, out_axes=-1)(factors) if self.forward.rank else factors
+        return LowRankGaussian(bound(mean).ravel(), jnp.abs(scaled).ravel(), factors.reshape(mean.size, -1))

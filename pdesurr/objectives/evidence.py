@@ -1,0 +1,63 @@
+"""The evidence of an equation for a pair of random grid processes: learning both directions without a solution."""
+
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from pdesurr.checks import expected, require
+from pdesurr.fields.jets import Jet
+from pdesurr.models.random_grid import RandomGridProcess
+from pdesurr.nn.gaussian import LowRankGaussian
+from pdesurr.objectives.physics import Equation, Problem
+from pdesurr.types import Batch, Key, Metrics
+
+
+class Evidence(eqx.Module):
+    """Minus the evidence's lower bound, a point,
+
+        E_{z, w, x} E_{u ~ alpha} [ log N(r(u, z, w); 0, noise^2) + log beta(z | u, x, w) - log alpha(u | z, w, x) ],
+
+    r the residual of `problem`'s one equation, `text(*u, z=..., w=...)`, at points x of its region, new ones for each sample (`fresh`
+    False: the same for all, a fixed grid); u is one draw of alpha, whose derivatives are carried with its noise held. The batch's input has
+    `params` z and w (see `NumberSource`). Metrics: `evidence` (of a sample), `residual` (its root mean square). Raises `UsageError` for a
+    problem of more than one term. Gradients are large: clip them at norms far above one, or the inverse learns nothing.
+    Source: Vadeboncoeur et al., ICML 2023.
+    """
+
+    problem: Problem
+    noise: float | Float[Array, ""] = 0.01
+    fresh: bool = eqx.field(static=True, default=True)
+
+    def __check_init__(self):
+        terms = list(self.problem.terms.values())
+        require(len(terms) == 1 and isinstance(terms[0], Equation), "problem", "one term, an Equation", tuple(self.problem.terms))
+
+    def __call__(self, model: Any, batch: Batch, key: Key | None) -> tuple[Array, Metrics]:
+        if key is None:
+            raise expected("key", "a key, for points and draws", key)
+        keys = jax.random.split(key, len(batch.input.values))
+        bound, squares = jax.vmap(lambda p, k: self.sample(model, p, k))(batch.input.params, keys)
+        points = next(iter(self.problem.terms.values())).points
+        return -jnp.mean(bound) / points, {"evidence": jnp.mean(bound), "residual": jnp.sqrt(jnp.mean(squares))}
+
+    def sample(self, model: RandomGridProcess, params: dict[str, Array], key: Key) -> tuple[Float[Array, ""], Float[Array, ""]]:
+        """(the bound, the mean square of the residual) for one z and w."""
+        (name,), (z, w) = self.problem.terms, (params["z"], params["w"])
+        point_key, own_key, shared_key = jax.random.split(key, 3)
+        drawn = self.problem.draw(point_key if self.fresh else jax.random.key(0))[name]
+        x = Jet.coordinates(drawn.points, self.problem.indices(name, params))
+        mean, deviation, factors = model.forward.jets(x, jnp.concatenate([z, w]))
+        own = jax.random.normal(own_key, mean.value.shape, x.dtype)
+        shared = jax.random.normal(shared_key, (model.forward.rank,), x.dtype)
+        free = mean + deviation.linear(lambda part: part * own)
+        if model.forward.rank:
+            free = free + factors.linear(lambda part: part.reshape(*mean.value.shape, -1) @ shared)
+        u = model.constraint(x, free)
+        r = self.problem.evaluate(name, u, drawn, params)
+        likelihood = -0.5 * jnp.sum((r / self.noise) ** 2 + jnp.log(2 * jnp.pi * jnp.asarray(self.noise, x.dtype) ** 2))
+        alpha = LowRankGaussian(mean.value.ravel(), deviation.value.ravel(), factors.value.reshape(mean.value.size, -1))
+        beta = model.inverse(u.value, drawn.points, w)
+        return likelihood + beta.log_density(z) - alpha.log_density(free.value.ravel()), jnp.mean(r**2)

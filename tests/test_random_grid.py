@@ -1,0 +1,130 @@
+"""Random grid neural processes: their densities, derivatives, invariances, and the bound they are trained by."""
+
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from pdesurr.checks import UsageError
+from pdesurr.data.sources import NumberSource
+from pdesurr.fields import AutodiffField, known
+from pdesurr.fields.jets import Jet, closure
+from pdesurr.fields.regions import box
+from pdesurr.models.coordinate import nested_jet
+from pdesurr.models.random_grid import FieldProcess, NumberProcess, RandomGridProcess
+from pdesurr.nn.gaussian import LowRankGaussian
+from pdesurr.objectives.evidence import Evidence
+from pdesurr.objectives.physics import Equation, Problem
+from pdesurr.pdes import QuasilinearPoisson
+from pdesurr.train import TrainConfig, fit
+
+KEY, LINE, SQUARE = jax.random.key(0), box((-1, 1)), box((0, 1), (-1, 1))
+PDE = QuasilinearPoisson(terms=2)
+POINTS = 12
+
+
+def text(u, z, w):
+    return PDE.residual(u, known(u, lambda x: PDE.coefficient(z, x), "x"), known(u, lambda x: w[0] + 0 * x, "x"))
+
+
+PROBLEM = Problem({"equation": Equation(text, (LINE,), POINTS)}, ("x",))
+
+
+def draw(key):
+    z, w = PDE.draw(key, np.dtype(np.float32))
+    return {"z": z, "w": w[None]}
+
+
+def walls(x, v):
+    """(1 - x^2) v."""
+    return (x * x).scale(-1.0).shift(1.0) * v
+
+
+def pair(rank=2):
+    return RandomGridProcess(FieldProcess(1, 3, 1, 8, 2, rank=rank, frequencies=4, key=KEY),
+                             NumberProcess((-1.0,), (1.0,), 2, 1, channels=4, nodes=9, convolutions=2, width=9, depth=1, key=KEY), walls)
+
+
+def test_the_density_is_that_of_the_whole_covariance(x64):
+    mean, deviation, factors = (jax.random.normal(k, s) for k, s in zip(jax.random.split(KEY, 3), ((7,), (7,), (7, 2)), strict=True))
+    gaussian = LowRankGaussian(mean, jnp.abs(deviation) + 0.1, factors)
+    covariance = jnp.diag(gaussian.deviation**2) + factors @ factors.T
+    v = jnp.linspace(-1, 1, 7)
+    np.testing.assert_allclose(gaussian.log_density(v), jax.scipy.stats.multivariate_normal.logpdf(v, mean, covariance), rtol=1e-10)
+    np.testing.assert_allclose(gaussian.marginal**2, jnp.diagonal(covariance), rtol=1e-12)
+
+
+def test_the_fields_derivatives_are_nested_ones(x64):
+    model = jax.tree.map(lambda v: v.astype(jnp.float64) if eqx.is_inexact_array(v) else v,
+                         FieldProcess(2, 3, 2, 8, 2, rank=1, frequencies=3, key=KEY))
+    x, p, read = SQUARE.draw(KEY, 20), jnp.asarray([0.3, -1.0, 2.0]), closure([(2, 0), (1, 1)], 2)
+    for i, carried in enumerate(model.jets(Jet.coordinates(x, read), p)):
+        nested = nested_jet(lambda y, i=i: model.jets(Jet.coordinates(y), p)[i].value, x, read)
+        for a, b in zip(carried.parts, nested.parts, strict=True):
+            np.testing.assert_allclose(a, b, atol=1e-11 * max(1.0, float(jnp.max(jnp.abs(b)))))
+
+
+def test_what_holds_by_construction_holds_of_mean_and_deviation():
+    model, x = pair(), jnp.asarray([[-1.0], [0.3], [1.0]])
+    field = model.field(jnp.zeros(2), jnp.ones(1), x)
+    assert field.mean[0] == field.mean[2] == field.marginal[0] == field.marginal[2] == 0
+    assert field.mean[1] != 0 and field.marginal[1] > 0
+    parts = model.forward.jets(Jet.coordinates(x), jnp.asarray([0.0, 0.0, 1.0]))
+    np.testing.assert_allclose(field.marginal[1], 0.91 * jnp.sqrt(parts[1].value[1, 0] ** 2 + jnp.sum(parts[2].value[1] ** 2)), rtol=1e-5)
+
+
+def test_the_inverse_reads_any_points_in_any_order():
+    inverse = NumberProcess((0.0, -1.0), (1.0, 1.0), 2, 1, 3, 4, nodes=5, convolutions=2, kernel=2, width=9, depth=1, key=KEY)
+    x, u = SQUARE.draw(KEY, 30), jax.random.normal(KEY, (30, 3))
+    whole, turned, fewer = (inverse(u[i], x[i], jnp.ones(1)) for i in (jnp.arange(30), jnp.arange(30)[::-1], jnp.arange(11)))
+    np.testing.assert_allclose(turned.mean, whole.mean, atol=1e-6)
+    assert fewer.mean.shape == (2,) and bool(jnp.all(whole.deviation > 0)) and not np.allclose(fewer.mean, whole.mean)
+
+
+def test_the_bound_of_a_sharp_process_is_its_means_residual(x64):
+    """Without factors and with next to no variance the likelihood is that of the mean, whose derivatives autodiff finds."""
+    model = jax.tree.map(lambda v: v.astype(jnp.float64) if eqx.is_inexact_array(v) else v, pair(0))
+    model = eqx.tree_at(lambda m: m.forward.head.bias, model, jnp.asarray([0.2, -40.0]))
+    model = eqx.tree_at(lambda m: m.forward.head.weight, model, model.forward.head.weight.at[:, 1].set(0))
+    params = {"z": jnp.asarray([0.5, -0.3]), "w": jnp.asarray([1.5])}
+    p = jnp.concatenate([params["z"], params["w"]])
+    x = PROBLEM.draw(jax.random.key(0))["equation"].points
+
+    def mean(point):
+        at = Jet.coordinates(point[None])
+        return walls(at, model.forward.jets(at, p)[0]).value[0, 0]
+
+    given = [AutodiffField(lambda q: PDE.coefficient(params["z"], q[0]), ("x",)), AutodiffField(lambda q: 1.5 + 0 * q[0], ("x",))]
+    residual: Any = PDE.residual(AutodiffField(mean, ("x",)), *given)
+    wanted = jnp.mean(residual(x) ** 2)
+    _, square = Evidence(PROBLEM, fresh=False).sample(model, params, KEY)
+    np.testing.assert_allclose(square, wanted, rtol=0.05)  # the variance is at least 1e-5
+
+
+def test_the_gradient_reaches_every_number():
+    source, model = NumberSource(draw, PDE.grid(8), 8, 0), pair()
+    batch = source.take(source.plan(KEY, jnp.asarray(0)))
+    gradient = eqx.filter_jit(eqx.filter_grad(lambda m: Evidence(PROBLEM)(m, batch, KEY)[0]))(model)
+    for path, leaf in jax.tree_util.tree_flatten_with_path(eqx.filter(gradient, eqx.is_inexact_array))[0]:
+        assert bool(jnp.all(jnp.isfinite(leaf))) and bool(jnp.any(leaf != 0)), jax.tree_util.keystr(path)
+
+
+@pytest.mark.slow
+def test_training_raises_the_bound():
+    """To a fiftieth of the distance from zero; how far both directions get is measured in `experiments/random_grid`."""
+    config = TrainConfig(40, 40, 3e-3, weight_decay=0.0, clip_norm=1e6)
+    history = fit(pair(), NumberSource(draw, PDE.grid(8), 400, 0), Evidence(PROBLEM, 0.05), config).history
+    assert history[-1]["loss"] < history[0]["loss"] / 50, (history[0], history[-1])
+
+
+@pytest.mark.parametrize("bad", [
+    lambda: FieldProcess(1, 0, key=KEY), lambda: FieldProcess(1, 1, rank=-1, key=KEY), lambda: FieldProcess(1, 1, lowest=0.0, key=KEY),
+    lambda: NumberProcess((-1.0,), (1.0,), 2, 1, nodes=8, key=KEY), lambda: NumberProcess((1.0,), (-1.0,), 2, 1, key=KEY),
+    lambda: Evidence(Problem({"a": PROBLEM.terms["equation"], "b": PROBLEM.terms["equation"]}, ("x",))),
+    lambda: pair().inverse(jnp.ones((3, 1)), jnp.ones((3, 2)), jnp.ones(1))])
+def test_bad_settings_are_refused(bad):
+    with pytest.raises(UsageError):
+        bad()
