@@ -30,8 +30,8 @@ class FieldProcess(eqx.Module):
     `rank` factors that all of them share: a Gaussian process whose kernel is a network.
 
     A perceptron of p and of cos and sin(2 pi f x_k), `frequencies` many f, geometric from `lowest` to `highest`. The variance lies in
-    (1e-5, 1). Source: Vadeboncoeur, Kazlauskaite, Papandreou, Cirak, Girolami and Akyildiz, ICML 2023 (arXiv 2301.11040), of whose code
-    the squashing of variances is kept and the second one in its Navier-Stokes case is not.
+    (1e-5, 1). Published: width 300 and depth 7 on one axis. Source: Vadeboncoeur, Kazlauskaite, Papandreou, Cirak, Girolami and Akyildiz,
+    ICML 2023 (arXiv 2301.11040).
     """
 
     frequencies: Fixed

@@ -20,23 +20,23 @@ def check_model(model: Any, problem: Problem) -> None:
     check_domain(model, problem)
     points = jnp.zeros((2, len(problem.names)))
     try:
-        answer = eqx.filter_eval_shape(lambda: model(None, points))
+        shape = eqx.filter_eval_shape(lambda: model(None, points)).shape
     except UsageError:
         raise
     except Exception as error:
         what = "a coordinate network, which answers model(None, points) (an operator needs an input: see `SpectralResidual`)"
         raise expected("model", what, type(model).__name__) from error
-    require(answer.shape == (2, problem.channels), "model", f"one with {problem.channels} outputs", answer.shape[-1])
+    require(shape == (2, problem.channels), "model", f"one with {problem.channels} outputs", shape)
 
 
 def check_domain(model: Any, problem: Problem) -> None:
     """Raise `UsageError` if a term of `problem` has points outside the box that the model was made for, where it has one."""
+    while hasattr(model, "model"):
+        model = model.model
     if isinstance(model, Beside):
         for part in model.models:
             check_domain(part, problem)
         return
-    while hasattr(model, "model"):
-        model = model.model
     held = getattr(model, "arguments", {})
     if "lower" not in held:
         return

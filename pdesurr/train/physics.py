@@ -39,9 +39,8 @@ class ProblemFit:
 
 def fit_problem(model: Any, problem: Problem, stages: Sequence[AbstractStage], *, key: Key, folder: Path | str | None = None) -> ProblemFit:
     """Train a coordinate network to satisfy `problem`, one stage after the other, in the default precision (float64 under
-    `jax.enable_x64(True)`, which the last two kinds of stage want). Raises `UsageError` where the
-    model is no coordinate network with the problem's channels, or a `HardConstraint` contradicts the problem, or the problem has points
-    outside the model's box.
+    `jax.enable_x64(True)`, which the last two kinds of stage want). Raises `UsageError` where the model is no coordinate network with the
+    problem's channels, a `HardConstraint` contradicts the problem, or the problem has points outside the model's box.
 
     With a `folder` each finished round is kept there, and the same call goes on after the last one, bit for bit. Raises `DivergedError`,
     with the last good round kept, `CheckpointError` where the folder holds another training, `Stopped` after SIGTERM or Ctrl-C.
