@@ -9,7 +9,7 @@ from pdesurr.train.stages import SOAP
 
 ROW = ritz_row(10, {
     "smoke": Preset(100, {"width": 4}, (SOAP(20, 1e-2, 20, Fresh("quasi")),), (0,)),
-    "cpu": Preset(4000, {"width": 40}, (SOAP(3000, 1e-2, 500, Fresh("quasi")),)),
+    "cpu": Preset(8000, {"width": 40}, (SOAP(3000, 5e-3, 500, Fresh("quasi")),)),
 }, must=1e-2)
 
 if __name__ == "__main__":
