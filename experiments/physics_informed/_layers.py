@@ -17,20 +17,22 @@ from pdesurr.objectives.physics import Problem
 from pdesurr.train.physics import fit_problem
 from pdesurr.train.windows import fit_windows, handed_over, windows
 
-FINE, REACH = 8001, 20  # nodes of the monitor, how many to each side it is widened over
+FINE, GRADING = 8001, 1.0  # nodes of the monitor, how fast its reciprocal may grow
 PARTS, IN_TIME = 24, 6  # regions of equal share, Gaussians deep in time
 
 
 class Layers:
-    """Where a window's layers are: the monitor 1 + weight |u_x| / mean |u_x|, its maximum over REACH nodes to each side and smoothed over
-    as many; and its shares, as a function of x that rises from 0 to 1. `slope(x)` is u_x."""
+    """Where a window's layers are: the monitor 1 + weight |u_x| / mean |u_x|, raised about its peaks so that its reciprocal, which the
+    distance of Gaussians goes by, grows by at most GRADING a length; and its shares, as a function of x that rises from 0 to 1. `slope(x)`
+    is u_x."""
 
     def __init__(self, part: Region, slope: Callable[[Array], Array], weight: float):
         self.part = part
         self.x = np.linspace(part.lower[1], part.upper[1], FINE)
         steep = np.abs(np.asarray(slope(jnp.asarray(self.x))))
-        near = lambda v: np.lib.stride_tricks.sliding_window_view(np.pad(v, REACH, mode="edge"), 2 * REACH + 1)  # noqa: E731
-        monitor = near(near(1 + weight * steep / np.mean(steep)).max(1)).mean(1)
+        spacing, rise = 1 / (1 + weight * steep / np.mean(steep)), GRADING * (self.x[1] - self.x[0]) * np.arange(FINE)
+        graded = lambda v: np.minimum.accumulate(v - rise) + rise  # noqa: E731
+        monitor = 1 / graded(graded(spacing)[::-1])[::-1]
         self.share = np.concatenate([[0.0], np.cumsum((monitor[1:] + monitor[:-1]) / 2)])
         self.density = monitor / self.share[-1] * (FINE - 1)  # mean 1
         self.share /= self.share[-1]
