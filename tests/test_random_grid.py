@@ -10,7 +10,7 @@ import pytest
 
 from pdesurr.checks import UsageError
 from pdesurr.data.sources import NumberSource
-from pdesurr.fields import AutodiffField, known
+from pdesurr.fields import AutodiffField
 from pdesurr.fields.jets import Jet, closure
 from pdesurr.fields.regions import box
 from pdesurr.models.coordinate import nested_jet
@@ -26,16 +26,7 @@ PDE = QuasilinearPoisson(terms=2)
 POINTS = 12
 
 
-def text(u, z, w):
-    return PDE.residual(u, known(u, lambda x: PDE.coefficient(z, x), "x"), known(u, lambda x: w[0] + 0 * x, "x"))
-
-
-PROBLEM = Problem({"equation": Equation(text, (LINE,), POINTS)}, ("x",))
-
-
-def draw(key):
-    z, w = PDE.draw(key, np.dtype(np.float32))
-    return {"z": z, "w": w[None]}
+PROBLEM = Problem({"equation": Equation(PDE.residual_of_numbers, (LINE,), POINTS)}, ("x",))
 
 
 def walls(x, v):
@@ -105,7 +96,7 @@ def test_the_bound_of_a_sharp_process_is_its_means_residual(x64):
 
 
 def test_the_gradient_reaches_every_number():
-    source, model = NumberSource(draw, PDE.grid(8), 8, 0), pair()
+    source, model = NumberSource(PDE.numbers, PDE.grid(8), 8, 0), pair()
     batch = source.take(source.plan(KEY, jnp.asarray(0)))
     gradient = eqx.filter_jit(eqx.filter_grad(lambda m: Evidence(PROBLEM)(m, batch, KEY)[0]))(model)
     for path, leaf in jax.tree_util.tree_flatten_with_path(eqx.filter(gradient, eqx.is_inexact_array))[0]:
@@ -116,7 +107,7 @@ def test_the_gradient_reaches_every_number():
 def test_training_raises_the_bound():
     """To a fiftieth of the distance from zero; how far both directions get is measured in `experiments/random_grid`."""
     config = TrainConfig(40, 40, 3e-3, weight_decay=0.0, clip_norm=1e6)
-    history = fit(pair(), NumberSource(draw, PDE.grid(8), 400, 0), Evidence(PROBLEM, 0.05), config).history
+    history = fit(pair(), NumberSource(PDE.numbers, PDE.grid(8), 400, 0), Evidence(PROBLEM, 0.05), config).history
     assert history[-1]["loss"] < history[0]["loss"] / 50, (history[0], history[-1])
 
 

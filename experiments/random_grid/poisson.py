@@ -22,7 +22,6 @@ import numpy as np
 
 from pdesurr.allocator import tune_allocator
 from pdesurr.data.sources import NumberSource, PDESource
-from pdesurr.fields import known
 from pdesurr.fields.regions import box
 from pdesurr.models import DeepONet
 from pdesurr.models.constrained import given
@@ -52,16 +51,7 @@ class Preset:
 PRESETS = {"smoke": Preset(20, 12, 2, (0,), 8), "cpu": Preset(15_000, 100, 4, (0,)), "paper": Preset(20_000, 300, 7, (0, 1, 2))}
 
 
-def text(u, z, w):
-    return PDE.residual(u, known(u, lambda x: PDE.coefficient(z, x), "x"), known(u, lambda x: w[0] + 0 * x, "x"))
-
-
-PROBLEM = Problem({"equation": Equation(text, (LINE,), POINTS)}, ("x",))
-
-
-def draw(key):
-    z, w = PDE.draw(key, np.dtype(np.float32))
-    return {"z": z, "w": w[None]}
+PROBLEM = Problem({"equation": Equation(PDE.residual_of_numbers, (LINE,), POINTS)}, ("x",))
 
 
 def pair(preset: Preset, key) -> RandomGridProcess:
@@ -73,7 +63,7 @@ def pair(preset: Preset, key) -> RandomGridProcess:
 def train(preset: Preset, seed: int, fresh: bool, folder: Path) -> tuple[RandomGridProcess, float]:
     size = min(500, preset.steps) * BATCH
     config = TrainConfig(preset.steps * BATCH // size, BATCH, 1e-3, seed, weight_decay=0.0, clip_norm=1e6, ema_decay=0.999)
-    source = NumberSource(draw, PDE.grid(8), size, seed)
+    source = NumberSource(PDE.numbers, PDE.grid(8), size, seed)
     found = fit(pair(preset, jax.random.key(seed)), source, Evidence(PROBLEM, fresh=fresh), config, folder=folder)
     return found.model, sum(r["seconds"] for r in found.history)
 
@@ -83,9 +73,8 @@ def truths(count: int) -> tuple[Any, ...]:
     grid = PDE.grid(64)
     with jax.enable_x64(True):
         def one(key):
-            z, w = PDE.draw(key, np.dtype(np.float64))
-            a = PDE.sample(key, grid)
-            return z, w, a, PDE.solve(a, grid)[..., 0]
+            p, a = PDE.numbers(key), PDE.sample(key, grid)
+            return p["z"], p["w"], a, PDE.solve(a, grid)[..., 0]
 
         found = jax.lax.map(one, jax.random.split(jax.random.key(10**6), count))
     return tuple(np.asarray(v, np.float32) for v in found)
@@ -98,12 +87,12 @@ def judged(model: RandomGridProcess, data: tuple[Any, ...]) -> dict[str, float]:
     weights = jnp.asarray(grid.bases[0].weights, jnp.float32)[1:-1]
 
     def one(z, w, u, key):
-        field, x_key = model.field(z, w[None], inner), jax.random.fold_in(key, 1)
+        field, x_key = model.field(z, w, inner), jax.random.fold_in(key, 1)
         gap = field.mean - u[1:-1]
         x = LINE.draw(x_key, POINTS).astype(u.dtype)
         at = grid.evaluate(grid.transform(u[:, None]), x)
         noisy = at + NOISE * jax.random.normal(key, at.shape, at.dtype)
-        exact, rough = (model.inverse(v, x, w[None]) for v in (at, noisy))
+        exact, rough = (model.inverse(v, x, w) for v in (at, noisy))
         size = lambda v: jnp.sqrt(jnp.sum(weights * v**2))  # noqa: E731
         within = lambda p, v: jnp.mean(jnp.abs(p.mean - v) < 2 * p.marginal)  # noqa: E731
         far = lambda p: jnp.linalg.norm(p.mean - z) / jnp.linalg.norm(z)  # noqa: E731

@@ -3,11 +3,10 @@
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jaxtyping import Array, Bool, Float
 
 from pdesurr.checks import require
-from pdesurr.fields import AbstractField, ChebyshevBasis, Grid, applied, d
+from pdesurr.fields import AbstractField, ChebyshevBasis, Grid, applied, d, known
 from pdesurr.pdes._direct import AbstractDirect, by_nodes
 from pdesurr.pdes._inputs import require_numbers
 from pdesurr.solvers.newton import newton
@@ -49,6 +48,10 @@ class QuasilinearPoisson(AbstractDirect):
         k = applied(jax.nn.softplus, u * c) + self.floor
         return -d(k * d(u, "x"), "x") - w
 
+    def residual_of_numbers(self, u: AbstractField, z: Float[Array, " terms"], w: Float[Array, " 1"]) -> AbstractField:
+        """The same with c = sum_i z_i T_i and w constant."""
+        return self.residual(u, known(u, lambda x: self.coefficient(z, x), "x"), known(u, lambda x: w[0] + 0 * x, "x"))
+
     @staticmethod
     def coefficient(z: Float[Array, " terms"], x: Float[Array, "..."]) -> Float[Array, "..."]:
         """c(x) = sum_i z_i T_i(x)."""
@@ -60,15 +63,16 @@ class QuasilinearPoisson(AbstractDirect):
 
     # The prior and the reference solution.
 
-    def draw(self, key: Key, dtype: np.dtype) -> tuple[Float[Array, " terms"], Float[Array, ""]]:
-        """(z, w) of one sample."""
+    def numbers(self, key: Key) -> dict[str, Float[Array, " n"]]:
+        """z and w of one sample."""
         z_key, w_key = jax.random.split(key)
-        return jax.random.uniform(z_key, (self.terms,), dtype, -1, 1), jax.random.uniform(w_key, (), dtype, 1, 2)
+        z = jax.random.uniform(z_key, (self.terms,), minval=-1, maxval=1)
+        return {"z": z, "w": jax.random.uniform(w_key, (1,), minval=1, maxval=2)}
 
     def sample(self, key: Key, grid: Grid) -> Float[Array, "n 2"]:
         x = jnp.asarray(grid.bases[0].nodes, jnp.result_type(float))
-        z, w = self.draw(key, x.dtype)
-        return jnp.stack([self.coefficient(z, x), jnp.broadcast_to(w, x.shape)], axis=-1)
+        p = self.numbers(key)
+        return jnp.stack([self.coefficient(p["z"], x), jnp.broadcast_to(p["w"], x.shape)], axis=-1)
 
     def check(self, a: Float[Array, "n 2"], grid: Grid) -> None:
         basis = grid.bases[0]
