@@ -20,6 +20,7 @@ from pdesurr.objectives.evidence import Evidence
 from pdesurr.objectives.physics import Equation, Problem
 from pdesurr.pdes import QuasilinearPoisson
 from pdesurr.train import TrainConfig, fit
+from pdesurr.types import Samples, apply
 
 KEY, LINE, SQUARE = jax.random.key(0), box((-1, 1)), box((0, 1), (-1, 1))
 PDE = QuasilinearPoisson(terms=2)
@@ -67,6 +68,13 @@ def test_what_holds_by_construction_holds_of_mean_and_deviation():
     np.testing.assert_allclose(field.marginal[1], 0.91 * jnp.sqrt(parts[1].value[1, 0] ** 2 + jnp.sum(parts[2].value[1] ** 2)), rtol=1e-5)
 
 
+def test_it_answers_as_every_model_does():
+    model, grid, x = pair(), PDE.grid(7), jnp.asarray([[0.1], [-0.4]])
+    a = Samples(grid, jnp.zeros((7, 0)), PDE.numbers(KEY))
+    np.testing.assert_allclose(model(a, x)[:, 0], model.field(a.params["z"], a.params["w"], x).mean, rtol=1e-6)
+    assert model(a).shape == (7, 1) and apply(model, jax.tree.map(lambda v: v[None], a), x).shape == (1, 2, 1)
+
+
 def test_the_inverse_reads_any_points_in_any_order():
     inverse = NumberProcess((0.0, -1.0), (1.0, 1.0), 2, 1, 3, 4, nodes=5, convolutions=2, kernel=2, width=9, depth=1, key=KEY)
     x, u = SQUARE.draw(KEY, 30), jax.random.normal(KEY, (30, 3))
@@ -82,7 +90,7 @@ def test_the_bound_of_a_sharp_process_is_its_means_residual(x64):
     model = eqx.tree_at(lambda m: m.forward.head.weight, model, model.forward.head.weight.at[:, 1].set(0))
     params = {"z": jnp.asarray([0.5, -0.3]), "w": jnp.asarray([1.5])}
     p = jnp.concatenate([params["z"], params["w"]])
-    x = PROBLEM.draw(jax.random.key(0))["equation"].points
+    x = PROBLEM.draw(jax.random.key(0), "quasi")["equation"].points
 
     def mean(point):
         at = Jet.coordinates(point[None])

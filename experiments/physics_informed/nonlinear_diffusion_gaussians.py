@@ -1,5 +1,5 @@
 """Nonlinear diffusion of three bumps in 2 + 1 dimensions by windows of Gaussians and Gauss-Newton steps. The reference is the finite volume
-solver's on 201 cells an axis, whose own error is about 1e-4, by cubic splines through its records.
+solver's on 201 cells an axis, by cubic splines through its records.
 
 The bumps reach the walls, where u = 0 is asked: u, which diffuses by its own size, leaves them as the root of the distance, in a layer as
 thin as sqrt(alpha u t). Gaussians that are narrow across the wall hold it, and the equation is weighted down where the root's terms,

@@ -1,5 +1,4 @@
-"""The nonlinear elliptic problem in five dimensions by its energy: SOAP on fresh points that fill the cube evenly. Optimiser
-and number of points were chosen at points of validation."""
+"""The nonlinear elliptic problem in five dimensions by its energy: SOAP on fresh points that fill the cube evenly."""
 
 from _ritz import ritz_row
 from _study import Preset, main

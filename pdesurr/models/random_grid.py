@@ -18,8 +18,9 @@ from pdesurr.nn.embedding import to_unit, waves
 from pdesurr.nn.fixed import Fixed
 from pdesurr.nn.gaussian import LowRankGaussian
 from pdesurr.nn.mlp import MLP
+from pdesurr.nn.points import Points, nodes, unflat
 from pdesurr.nn.smooth import smooth
-from pdesurr.types import Key
+from pdesurr.types import Key, Samples
 
 ACTIVATION = smooth("gelu")  # there: swish
 LEAST = 1e-5  # of the variance
@@ -136,6 +137,13 @@ class RandomGridProcess(eqx.Module):
     forward: FieldProcess
     inverse: NumberProcess
     constraint: Any = eqx.field(static=True)
+
+    def __call__(self, a: Samples, x: Points | None = None, *, key: Key | None = None) -> Float[Array, "*points out"]:
+        """The mean of u at `x` (the points of `a` if None), for the `params` z and w of `a`."""
+        del key
+        x = a.points if x is None else x
+        mean = self.field(a.params["z"], a.params["w"], nodes(x, a.params["z"].dtype)).mean
+        return unflat(mean.reshape(-1, self.forward.out_channels), x)
 
     def field(self, z: Float[Array, " found"], w: Float[Array, " known"], x: Float[Array, "n d"]) -> LowRankGaussian:
         """The Gaussian of u at the points, channel after channel at each: `n channels` numbers."""

@@ -21,9 +21,10 @@ class Evidence(eqx.Module):
         E_{z, w, x} E_{u ~ alpha} [ log N(r(u, z, w); 0, noise^2) + log beta(z | u, x, w) - log alpha(u | z, w, x) ],
 
     r the residual of `problem`'s one equation, `text(*u, z=..., w=...)`, at points x of its region, new ones for each sample (`fresh`
-    False: the same for all, a fixed grid); u is one draw of alpha, whose derivatives are carried with its noise held. The batch's input has
-    `params` z and w (see `NumberSource`). Metrics: `evidence` (of a sample), `residual` (its root mean square). Raises `UsageError` for a
-    problem of more than one term. Gradients are large: clip them at norms far above one, or the inverse learns nothing.
+    False: the same evenly spread ones for all, a fixed grid); u is one draw of alpha, whose derivatives are carried with its noise held.
+    The density of alpha is that of the values before the model's `constraint`, which differs by a constant. The batch's input has `params`
+    z and w (see `NumberSource`). Metrics: `evidence` (of a sample), `residual` (its root mean square). Raises `UsageError` for a problem
+    of more than one term and without a key. Gradients are large at first: clip at norms far above one.
     Source: Vadeboncoeur et al., ICML 2023.
     """
 
@@ -47,7 +48,7 @@ class Evidence(eqx.Module):
         """(the bound, the mean square of the residual) for one z and w."""
         (name,), (z, w) = self.problem.terms, (params["z"], params["w"])
         point_key, own_key, shared_key = jax.random.split(key, 3)
-        drawn = self.problem.draw(point_key if self.fresh else jax.random.key(0))[name]
+        drawn = (self.problem.draw(point_key) if self.fresh else self.problem.draw(jax.random.key(0), "quasi"))[name]
         x = Jet.coordinates(drawn.points, self.problem.indices(name, params))
         mean, deviation, factors = model.forward.jets(x, jnp.concatenate([z, w]))
         own = jax.random.normal(own_key, mean.value.shape, x.dtype)
