@@ -14,12 +14,13 @@ from pdesurr.fields import AutodiffField, applied, d, known, laplacian
 from pdesurr.fields.jets import Jet, closure, partitions
 from pdesurr.fields.pointwise import PointwiseField, needed
 from pdesurr.fields.regions import box, faces
-from pdesurr.models import FNO, constrained, coordinate, features, gaussians, separable
+from pdesurr.models import FNO, constrained, coordinate, features, gaussians, separable, stretched
 from pdesurr.models.constrained import HardConstraint, given, initial, product, vanishing
 from pdesurr.models.coordinate import Beside, CoordinateMLP, ModifiedMLP, PirateNet, derivatives, nested_jet
 from pdesurr.models.features import RandomFourierField
 from pdesurr.models.gaussians import PIG, GaussianField
 from pdesurr.models.separable import SeparableMLP, SeparablePIG
+from pdesurr.models.stretched import Stretched
 from pdesurr.nn.smooth import smooth
 from pdesurr.objectives.linear import head_system, weights_system
 from pdesurr.objectives.physics import Equation, Observations, Problem, WithUnknowns
@@ -69,6 +70,7 @@ NETWORKS = {
     "Beside": lambda: Beside((CoordinateMLP(LOW, HIGH, 1, 8, 1, key=KEY), with_head(RandomFourierField(LOW, HIGH, 1, 40, 5.0, key=KEY)))),
     "Windowed": lambda: Windowed(tuple(CoordinateMLP(LOW, HIGH, 1, 8, 1, key=k) for k in jax.random.split(KEY, 3)), (-1.0, -0.4, 0.3, 1.0)),
     "RandomFourierField": lambda: with_head(RandomFourierField(LOW, HIGH, 2, 400, 5.0, law="ball", harmonics=(3, 0), key=KEY)),
+    "Stretched": lambda: Stretched(with_head(RandomFourierField(LOW, HIGH, 1, 40, 3.0, key=KEY)), box((-1, 1), (-1, 2)), 1, (0,), (0.3,)),
 }
 EACH = pytest.mark.parametrize("make", [pytest.param(make, id=name, marks=pytest.mark.slow if "," in name else ())
                                          for name, make in NETWORKS.items()])  # a network's further cases are named after a comma
@@ -121,7 +123,7 @@ def test_a_finite_difference_agrees_at_the_order_of_the_cavity(x64):
 
 
 def test_features_times_head_is_the_field(x64):
-    for name in ("GaussianField", "RandomFourierField"):
+    for name in ("GaussianField", "RandomFourierField", "Stretched"):
         model = NETWORKS[name]()
         x = Jet.coordinates(points(), READ)
         for a, b in zip((model.features(x) @ model.head.astype(jnp.float64)).parts, model.jet(x).parts, strict=True):
@@ -130,7 +132,7 @@ def test_features_times_head_is_the_field(x64):
 
 def test_every_coordinate_model_has_a_case():
     named = {name.split(",")[0] for name in NETWORKS}
-    for room in (coordinate, features, gaussians, separable, constrained, marching):
+    for room in (coordinate, features, gaussians, separable, constrained, marching, stretched):
         for name, found in vars(room).items():
             if isinstance(found, type) and issubclass(found, coordinate.AbstractCoordinateModel) and not name.startswith("Abstract"):
                 assert name in named, name

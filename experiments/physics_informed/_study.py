@@ -66,7 +66,9 @@ def values(model: Any, points: Array) -> Array:
 
 @dataclasses.dataclass(frozen=True)
 class Row:
-    """`fit(preset, key)` trains, see `whole`; `exact(*coordinates)` on `region` is what the error is measured against.
+    """`fit(preset, key)` trains, see `whole`; `exact(*coordinates)` on `region` is what the error is measured against. Where that is a
+    computed reference, `rougher(*coordinates)` is the same computed less finely: how far they lie apart is told as the reference's own
+    error.
 
     `quantity(model, points)`: what is compared, the model's values unless given; of an inverse problem the unknown, as a constant, and
     `exact` its true value. `published`: the lowest published error (None: there is none); `must` and `aim`: what the row is for.
@@ -83,6 +85,7 @@ class Row:
     source: str = ""
     quantity: Callable[[Any, Array], Array] = values
     error: Callable[[Array, Array], Array] = relative_l2
+    rougher: Callable[..., Array] | None = None
 
 
 def main(row: Row) -> None:
@@ -107,6 +110,7 @@ def run(row: Row, preset_name: str, seeds: tuple[int, ...]) -> dict[str, Any]:
     preset = row.presets[preset_name]
     points = row.region.draw(jax.random.key(10**6), TESTED)
     truth, answer = row.exact(*points.T).reshape(TESTED, -1), eqx.filter_jit(row.quantity)
+    apart = None if row.rougher is None else float(row.error(row.rougher(*points.T).reshape(TESTED, -1), truth))
     errors, seconds, losses, numbers = [], [], [], 0
     for seed in seeds:
         began = time.perf_counter()
@@ -119,6 +123,7 @@ def run(row: Row, preset_name: str, seeds: tuple[int, ...]) -> dict[str, Any]:
         print(f"{row.name}, seed {seed}: error {errors[-1]:.2e}, {seconds[-1]:.0f} s", flush=True)
     spread = {"mean": float(np.mean(errors)), "std": float(np.std(errors, ddof=1)) if len(errors) > 1 else None, "each": errors}
     return {"table": "physics_informed", "row": row.name, "preset": preset_name, "seeds": list(seeds), "error": spread,
+            "reference_error": apart,
             "seconds": seconds, "loss": losses, "parameters": numbers, "stages": [repr(s) for s in preset.stages],
             "size": {k: repr(v) for k, v in preset.size.items()}, "points": preset.points,
             "environment": environment() | {"precision": "float64"}}

@@ -95,18 +95,22 @@ def fit(preset, key):
 
 
 @functools.cache
-def reference():
-    grid = PDE.grid(CELLS)
+def reference(cells):
+    grid = PDE.grid(cells)
     u = jnp.asarray(PDE.benchmark(*np.moveaxis(np.asarray(grid.nodes), -1, 0)))[..., None]
     records = np.moveaxis(np.concatenate([u, PDE.solve(u, grid)], axis=-1), -1, 0)
     axis = np.concatenate([[-1.0], np.asarray(grid.bases[0].nodes), [1.0]])  # zero on the walls
     return RegularGridInterpolator((PDE.record_times, axis, axis), np.pad(records, ((0, 0), (1, 1), (1, 1))), method="cubic")
 
 
-ROW = Row("Nonlinear diffusion, Gaussians by windows", fit, BOX, lambda *x: jnp.asarray(reference()(np.stack(x, -1))), {
+def at(cells):
+    return lambda *x: jnp.asarray(reference(cells)(np.stack(x, -1)))
+
+
+ROW = Row("Nonlinear diffusion, Gaussians by windows", fit, BOX, at(CELLS), {
     "smoke": Preset(300, {"windows": 2, "gaussians": 60, "layer": 4}, (LeastSquares(2),), (0,)),
     "cpu": Preset(6500, {"windows": (0.01, 0.05, 0.14, 0.3, 0.45, 0.6, 0.8), "gaussians": 1600, "layer": 24}, (LeastSquares(3),)),
-}, published=1.44e-3, must=1e-3, aim=1e-4, source="PIG")
+}, published=1.44e-3, must=1e-3, aim=1e-4, source="PIG", rougher=at(151))
 
 if __name__ == "__main__":
     main(ROW)

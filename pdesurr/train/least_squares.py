@@ -31,13 +31,24 @@ def damped_solution(jacobian: Float[Array, "rows columns"], r: Float[Array, " ro
 
 
 def marquardt_step(jacobian: Float[Array, "rows columns"], r: Float[Array, " rows"], squares: Callable[[Array], Array],
-                   damping: float, least: float, floor: float = 0.0) -> tuple[Float[Array, " columns"], float, float] | None:
+                   damping: float, least: float, floor: float = 0.0,
+                   x: Float[Array, " columns"] | None = None) -> tuple[Float[Array, " columns"], float, float] | None:
     """A step of a Gauss-Newton method with Marquardt's damping, on the host: (change of x, the sum of squares there, the next damping).
 
     `squares(change)` is the sum of squares after a change. The damping falls by 5 if the step lowers it, else grows by 4 until one does;
     None where none does. `floor`: see `damped_solution`; for numbers of like size, of which some hardly matter.
-    Source: Levenberg 1944, Marquardt 1963; for networks Mueller and Zeinhofer, ICML 2023."""
+
+    With `x` given, the numbers themselves, the step tried first is to the least x that minimises the linearised residuals: it damps
+    x + change, not the change. A Jacobian that hardly sees some directions (features that are nearly dependent) would else leave there what
+    former steps put, large numbers that cancel and whose rounding ends the convergence.
+    Source: Levenberg 1944, Marquardt 1963; for networks Mueller and Zeinhofer, ICML 2023; damping of x itself: Bakushinskii, Comput. Math.
+    Math. Phys. 32 (1992)."""
     now = float(jnp.sum(r**2))
+    if x is not None:
+        change = SOLVE(jacobian, jacobian @ x - r, damping, floor) - x
+        value = float(squares(change))
+        if math.isfinite(value) and value < now:
+            return change, value, max(damping / 5, least)
     while damping <= MOST:
         change = -SOLVE(jacobian, r, damping, floor)
         value = float(squares(change))

@@ -259,7 +259,9 @@ class LeastSquares(AbstractStage):
             before = float(jnp.sum(r**2))
             if not math.isfinite(before):
                 return model, state, [before], False
-            found = marquardt_step(jacobian, r, lambda change: loss(moved(model, change), drawn), float(damping), self.least)
+            squares = lambda change: loss(moved(model, change), drawn)  # noqa: E731
+            x = model.head.reshape(-1).astype(r.dtype) if self.part == "head" else None
+            found = marquardt_step(jacobian, r, squares, float(damping), self.least, x=x)
             if found is None:
                 return model, state, [before], False
             change, value, lower = found
