@@ -22,6 +22,7 @@ from pdesurr.train.windows import fit_windows, handed_over, windows
 FINE = 8001  # nodes at which layers are looked for
 PROMINENT = 0.1  # of the largest slope: what a layer's must rise above its surroundings
 PARTS = 24  # equal shares of as many points each
+HANDED = 100.0  # weight of the start, times the window's length: the shorter it is, the less the equation's terms may bend it
 
 Values = Callable[[Array], Array]  # of x
 Layers = tuple[tuple[float, ...], tuple[float, ...]]  # centres and widths
@@ -54,7 +55,8 @@ def in_layers(box: Region, start: Values, terms: Callable[..., dict[str, Any]],
         def problem(part: Region, before: Any, share: int = 1) -> Problem:
             regions, points = placed[part].shares(part, PARTS), preset.points // share
             value: Any = before or (lambda a, x: start(x[:, 1])[:, None])
-            handed = handed_over(value, [r.at(0, part.lower[0]) for r in regions], max(points // 4, PARTS), 1e3, key=key)
+            weight = HANDED / (part.upper[0] - part.lower[0])
+            handed = handed_over(value, [r.at(0, part.lower[0]) for r in regions], max(points // 4, PARTS), weight, key=key)
             return Problem({**terms(part, regions, points), "start": handed}, ("t", "x"))
 
         def network(part: Region, before: Any, own: Array) -> Stretched:
