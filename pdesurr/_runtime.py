@@ -23,8 +23,11 @@ def device_per_core(most: int) -> None:
         jax.config.update("jax_num_cpu_devices", max(1, min(most, os.cpu_count() or 1)))
 
 
+STOPS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)  # the last is what SLURM can send before a job's time is up
+
+
 class Stopped(PdesurrError):
-    """The job was asked to stop and has saved what it had: exit code 130 (Ctrl-C) or 143 (SIGTERM)."""
+    """The job was asked to stop and has saved what it had: exit code 130 (Ctrl-C), 143 (SIGTERM) or 138 (SIGUSR1)."""
 
     def __init__(self, signum: int, saved: str):
         super().__init__(f"stopped by {signal.Signals(signum).name}; {saved}")
@@ -33,8 +36,8 @@ class Stopped(PdesurrError):
 
 @contextmanager
 def stop_signals() -> Iterator[Callable[[], int | None]]:
-    """Yields `asked() -> signal number or None`. The first SIGTERM or Ctrl-C asks, and is answered on standard error; a second one ends
-    the process, whatever compiled program it is in (a notebook's it interrupts when that program returns)."""
+    """Yields `asked() -> signal number or None`. The first Ctrl-C, SIGTERM or SIGUSR1 asks, and is answered on standard error; a
+    second one ends the process, whatever compiled program it is in (a notebook's it interrupts when that program returns)."""
     received: list[int] = []
     if threading.current_thread() is not threading.main_thread():
         yield lambda: None
@@ -45,7 +48,7 @@ def stop_signals() -> Iterator[Callable[[], int | None]]:
             raise KeyboardInterrupt
         received.append(signum)
 
-    old = {s: signal.signal(s, handle) for s in (signal.SIGINT, signal.SIGTERM)}
+    old = {s: signal.signal(s, handle) for s in STOPS}
     reader, writer = os.pipe()
     os.set_blocking(writer, False)
     old_writer = signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
@@ -64,7 +67,7 @@ def _answer(reader: int) -> None:
     stops, notebook = 0, hasattr(sys, "ps1") or "ipykernel" in sys.modules
     with open(reader, "rb", buffering=0) as pipe:
         while byte := pipe.read(1):
-            if byte[0] not in (signal.SIGINT, signal.SIGTERM):
+            if byte[0] not in STOPS:
                 continue
             stops += 1
             if stops == 1:

@@ -93,6 +93,13 @@ def engine_pieces():
     return params, data, engine
 
 
+def test_accumulated_gradients_are_those_of_the_whole_batch(single):
+    same(single, run(dataclasses.replace(CONFIG, accumulate=2)), rtol=0, atol=1e-6)
+    same(single, run(dataclasses.replace(CONFIG, accumulate=2), devices=2), rtol=0, atol=1e-6)
+    with pytest.raises(UsageError, match="times accumulate=4"):
+        run(dataclasses.replace(CONFIG, accumulate=4), devices=4)
+
+
 def test_gradients_over_four_devices_are_the_single_devices(x64):
     params, data, engine = engine_pieces()
     numbers = jnp.arange(8)

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import re
+import signal
 import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
@@ -24,6 +25,7 @@ from pdesurr.checks import CheckpointError, DivergedError, UsageError, require
 from pdesurr.train import checkpoint
 from pdesurr.train.optimisers import adamw
 from pdesurr.train.parallel import Parallel, check_devices, over_devices, replicate
+from pdesurr.train.processes import any_of, leads, own
 from pdesurr.train.state import TrainState
 from pdesurr.train.step import Engine, keep_best, validation
 from pdesurr.types import Objective, describe
@@ -40,7 +42,8 @@ class TrainConfig:
 
     `on_bad` says what a loss or gradient that is not finite does (its update is dropped in any case): "raise" ends the run
     with `DivergedError`, "skip" goes on until `max_bad` were dropped, "rollback" goes back to the start of the epoch with half
-    the learning rate.
+    the learning rate. `accumulate`: gradients of so many equal parts of a batch are taken one after another and averaged, in the
+    memory of one part.
     """
 
     epochs: int = 100
@@ -54,11 +57,13 @@ class TrainConfig:
     on_bad: OnBad = "raise"
     max_bad: int = 20
     checkpoint_seconds: float = 30.0
+    accumulate: int = 1
 
     def __post_init__(self):
         require(isinstance(self.epochs, int) and self.epochs >= 1, "epochs", "a whole number >= 1", self.epochs)
         require(all(r > 0 for r in self.learning_rates), "learning_rate", "numbers > 0", self.learning_rate)
         require(self.on_bad in ("raise", "skip", "rollback"), "on_bad", "'raise', 'skip' or 'rollback'", self.on_bad)
+        require(self.accumulate >= 1, "accumulate", "a whole number >= 1", self.accumulate)
         require(0 <= self.ema_decay < 1, "ema_decay", "a number in [0, 1)", self.ema_decay)
         require(len(set(map(len, (self.seeds, self.learning_rates))) - {1}) <= 1, "learning_rate",
                 f"{len(self.seeds)} of them, as many as seeds", self.learning_rate)
@@ -101,8 +106,8 @@ def fit(model: PyTree, source: Any, objective: Objective, config: TrainConfig, *
     `validate` is a source of held-out samples: after every epoch the running mean of the weights is measured on it by
     `validation_objective` (default: `objective`), and the best is what is returned. `folder` makes the run resumable: it
     gets `metrics.jsonl` and `checkpoints/`, and calling again continues bit for bit (same machine, same device count).
-    `devices` default to all; the batch is split over them. For an ensemble (`config.members`) every array of `model` has a
-    leading member axis.
+    `devices` default to all, of all processes (see `processes.join`); the batch is split over them. For an ensemble (`config.members`)
+    every array of `model` has a leading member axis.
 
     Raises `UsageError` (settings), `DivergedError` (see `TrainConfig.on_bad`), `CheckpointError` (the folder holds another
     run, or nothing sound), `Stopped` after SIGTERM or Ctrl-C, once the state is saved.
@@ -110,16 +115,23 @@ def fit(model: PyTree, source: Any, objective: Objective, config: TrainConfig, *
     run = _Run(model, source, objective, config, validate, validation_objective or objective,
                Path(folder) if folder is not None else None, list(devices or jax.devices()), parallel, optimiser)
     with ExitStack() as stack:
-        if run.folder is not None:
+        if run.folder is not None and leads():
             stack.enter_context(locked(run.folder))
-        return run.train(stack.enter_context(stop_signals()))
+        asked = stack.enter_context(stop_signals())
+
+        def agreed() -> int | None:
+            """The signal that this process had, SIGTERM if only another one had one: all must stop at the same step."""
+            signum = asked()
+            return (signum or signal.SIGTERM) if any_of(signum is not None) else None
+
+        return run.train(agreed)
 
 
 class _Run:
     """One call of `fit`: the compiled pieces and the books."""
 
     def __init__(self, model, source, objective, config, validate, validation_objective, folder, devices, parallel, optimiser):
-        check_devices(devices, config.batch_size)
+        check_devices(devices, config.batch_size, config.accumulate, parallel)
         require(1 <= config.batch_size <= source.size, "batch_size", f"a number from 1 to {source.size}, the samples of an epoch",
                 config.batch_size)
         self.config, self.folder, self.source = config, folder, source
@@ -134,7 +146,7 @@ class _Run:
         self.facts = {"objective": _name(objective), "data": fingerprint(source), "validation": fingerprint(validate),
                       "validation_objective": _name(validation_objective),
                       "architecture": architecture(model)} if folder is not None else {}
-        engine = Engine(self.static, objective, optimiser, config.ema_decay, mean_gradient=parallel == "pmap")
+        engine = Engine(self.static, objective, optimiser, config.ema_decay, parallel == "pmap", config.accumulate)
         k = config.members
         over_members = jax.vmap if k else lambda f, **_: f
         self.data_keys = self._per_member([jax.random.fold_in(jax.random.key(s), 0) for s in config.seeds])
@@ -185,7 +197,7 @@ class _Run:
                     self._save(state, books)
                     saved_at = time.monotonic()
         weights = state.best if self.validate else state.ema
-        return FitResult(eqx.combine(weights, self.static), state, books["history"], books["resumed_at"])
+        return FitResult(eqx.combine(own(weights), self.static), own(state), books["history"], books["resumed_at"])
 
     def _epoch(self, state: TrainState, books: dict, asked_to_stop: Callable) -> tuple[TrainState, bool]:
         """The rest of one epoch; False if a signal cut it short."""
@@ -234,7 +246,7 @@ class _Run:
         record = json.loads(json.dumps(record, default=float).replace("NaN", "null").replace("Infinity", "null"))
         books["history"].append(record)
         books["partial"].clear()
-        if self.folder:
+        if self.folder and leads():
             with open(self.folder / "metrics.jsonl", "a") as file:
                 file.write(json.dumps(record) + "\n")
 
@@ -270,17 +282,18 @@ class _Run:
             check = lambda info: self._check_identity(info["identity"])  # noqa: E731
             found = checkpoint.load_newest(self.folder / "checkpoints", self.create_shape, check)
         if found is None:
-            if self.folder:
+            if self.folder and leads():
                 write_text(self.folder / "metrics.jsonl", "")
             return self.replicate(self.create()), books
         state, info = found
         books.update(info["books"])
         books["resumed_at"] = books["epoch"]
-        write_text(self.folder / "metrics.jsonl", "".join(json.dumps(r) + "\n" for r in books["history"]))  # pyright: ignore
+        if leads():
+            write_text(self.folder / "metrics.jsonl", "".join(json.dumps(r) + "\n" for r in books["history"]))  # pyright: ignore
         return self.replicate(state), books
 
     def _save(self, state: TrainState, books: dict[str, Any]) -> None:
-        if self.folder:
+        if self.folder and leads():
             books = {**books, "partial": [{k: v for k, v in p.items()} for p in books["partial"]]}
             checkpoint.save(self.folder / "checkpoints", int(np.max(state.step)), state, {"identity": self._identity(), "books": books})
 

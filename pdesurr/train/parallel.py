@@ -14,14 +14,18 @@ from jax.sharding import Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 
 from pdesurr.checks import require
+from pdesurr.train.processes import spread
 from pdesurr.train.step import AXIS
 
 Parallel = Literal["shard_map", "pmap"]
 
 
-def check_devices(devices: Sequence[Any], batch_size: int) -> None:
-    require(batch_size % len(devices) == 0, "batch_size", f"a multiple of the {len(devices)} devices", batch_size,
-            f"take {max(1, batch_size // len(devices)) * len(devices)}, or fewer devices")
+def check_devices(devices: Sequence[Any], batch_size: int, accumulate: int = 1, kind: Parallel = "shard_map") -> None:
+    unit = len(devices) * accumulate
+    said = f"the {len(devices)} devices" + (f" times accumulate={accumulate}" if accumulate > 1 else "")
+    require(batch_size % unit == 0, "batch_size", f"a multiple of {said}", batch_size,
+            f"take {max(1, batch_size // unit) * unit}, or fewer devices")
+    require(kind == "shard_map" or jax.process_count() == 1, "parallel", "'shard_map' for several processes", kind)
 
 
 def over_devices(function: Callable, devices: Sequence[Any], batch_specs: tuple[int | None, ...], kind: Parallel = "shard_map",
@@ -36,7 +40,11 @@ def over_devices(function: Callable, devices: Sequence[Any], batch_specs: tuple[
         return _over_pmap(function, devices, batch_specs)
     mesh = Mesh(np.asarray(devices), (AXIS,))
     specs = tuple(P() if axis is None else P(*(None,) * axis, AXIS) for axis in batch_specs)
-    return jax.jit(jax.shard_map(function, mesh=mesh, in_specs=specs, out_specs=P()), donate_argnums=donate)
+    compiled = jax.jit(jax.shard_map(function, mesh=mesh, in_specs=specs, out_specs=P()), donate_argnums=donate)
+    if jax.process_count() == 1:
+        return compiled
+    return lambda *args: compiled(*(a if axis is None else spread(a, NamedSharding(mesh, spec))
+                                    for a, axis, spec in zip(args, batch_specs, specs, strict=True)))
 
 
 def _over_pmap(function: Callable, devices: Sequence[Any], batch_specs: tuple[int | None, ...]) -> Callable:
@@ -54,6 +62,8 @@ def _over_pmap(function: Callable, devices: Sequence[Any], batch_specs: tuple[in
 
 
 def replicate(tree: Any, devices: Sequence[Any]) -> Any:
-    """The same arrays on every device."""
+    """The same arrays on every device, of all processes."""
     sharding = NamedSharding(Mesh(np.asarray(devices), (AXIS,)), P())
+    if jax.process_count() > 1:
+        return spread(tree, sharding)
     return jax.tree.map(partial(jax.device_put, device=sharding), tree)

@@ -29,6 +29,7 @@ class Engine:
     optimiser: optax.GradientTransformation
     ema_decay: float
     mean_gradient: bool = False
+    accumulate: int = 1
 
     def loss_and_gradient(self, params: PyTree, batch: Any, key: Any) -> tuple[Array, PyTree]:
         def loss(p: PyTree) -> Array:
@@ -40,10 +41,21 @@ class Engine:
         value, gradient = jax.value_and_grad(loss)(params)
         return jax.lax.pmean((value, gradient), AXIS) if self.mean_gradient else (value, gradient)
 
-    def step(self, state: TrainState, batch: Any) -> tuple[TrainState, Metrics]:
+    def accumulated(self, params: PyTree, source: Any, numbers: Int[Array, " batch"], key: Any) -> tuple[Array, PyTree]:
+        """The mean loss and gradient of `accumulate` equal parts of a batch, one after another: memory for one of them."""
+        if self.accumulate == 1:
+            return self.loss_and_gradient(params, source.take(numbers), key)
+        part = lambda n, k: self.loss_and_gradient(params, source.take(n), k)  # noqa: E731
+        parts, keys = numbers.reshape(self.accumulate, -1), jax.random.split(key, self.accumulate)
+        zero = jax.tree.map(lambda v: jnp.zeros(v.shape, v.dtype), jax.eval_shape(part, parts[0], keys[0]))
+        add = lambda total, n_and_k: (jax.tree.map(jnp.add, total, part(*n_and_k)), None)  # noqa: E731
+        total, _ = jax.lax.scan(add, zero, (parts, keys))
+        return jax.tree.map(lambda v: v / self.accumulate, total)
+
+    def step(self, state: TrainState, source: Any, numbers: Int[Array, " batch"]) -> tuple[TrainState, Metrics]:
         """One update from this device's share of a batch; dropped, and counted, if the loss or the gradient is not finite."""
         key, used = jax.random.split(state.key)
-        loss, gradient = self.loss_and_gradient(state.params, batch, used)
+        loss, gradient = self.accumulated(state.params, source, numbers, used)
         norm = optax.tree.norm(gradient)
         ok = jnp.isfinite(loss) & jnp.isfinite(norm)
         with jax.numpy_dtype_promotion("standard"):  # Optax's Adam and schedules need it
@@ -61,7 +73,7 @@ class Engine:
         """Many steps in one `lax.scan`; metrics are means over those whose update was kept."""
 
         def body(s: TrainState, n: Array) -> tuple[TrainState, Metrics]:
-            s, metrics = self.step(s, source.take(n))
+            s, metrics = self.step(s, source, n)
             good = jnp.isfinite(metrics["loss"]) & jnp.isfinite(metrics["gradient_norm"])
             return s, {name: jnp.where(good, v, jnp.nan) for name, v in metrics.items()}
 

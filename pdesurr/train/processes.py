@@ -1,0 +1,56 @@
+"""Several processes that train as one: how they find each other, who writes, what all must agree on, arrays that span them."""
+
+from typing import Any
+
+import jax
+import numpy as np
+from jax.sharding import Sharding
+from jaxtyping import Array
+
+from pdesurr._xla import backend_started
+from pdesurr.checks import expected
+
+
+def join(address: str | None = None, processes: int | None = None, process: int | None = None) -> None:
+    """Make this process number `process` of `processes`, which then see one another's devices: `fit` runs over all of them.
+
+    Call it first, in every process, with `address` ("host:port") that of process 0. Without arguments SLURM, Open MPI, Kubernetes and TPU
+    pods are recognised (`jax.distributed.initialize`). On CPU, collectives go by gloo. Every process must see the same data and the same
+    run folder; process 0 writes. If one dies, the others end by themselves after about two minutes: start all again, and `fit` resumes.
+    Raises `UsageError` once jax has started.
+    """
+    if backend_started():
+        raise expected("join", "a call before anything else of jax", "jax has started", "call it at the top of the program")
+    jax.config.update("jax_cpu_collectives_implementation", "gloo")
+    jax.distributed.initialize(address, processes, process)
+
+
+def leads() -> bool:
+    """Whether this process is the one that writes."""
+    return jax.process_index() == 0
+
+
+def any_of(flag: bool) -> bool:
+    """Whether it holds in any process: all of them must call it."""
+    if jax.process_count() == 1:
+        return flag
+    from jax.experimental.multihost_utils import process_allgather
+
+    return bool(np.any(process_allgather(np.asarray(flag))))
+
+
+def spread(x: Any, sharding: Sharding) -> Any:
+    """Arrays that every process holds whole, as ones of all processes' devices."""
+
+    def one(v: Array) -> Array:
+        if jax.dtypes.issubdtype(v.dtype, jax.dtypes.prng_key):
+            return jax.random.wrap_key_data(one(jax.random.key_data(v)))
+        whole = np.asarray(v)
+        return jax.make_array_from_callback(whole.shape, sharding, lambda index: whole[index])
+
+    return jax.tree.map(one, x)
+
+
+def own(x: Any) -> Any:
+    """What is the same on every device, as arrays of this process alone."""
+    return jax.tree.map(lambda v: v.addressable_data(0), x) if jax.process_count() > 1 else x
