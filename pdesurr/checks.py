@@ -7,6 +7,7 @@ class PdesurrError(Exception):
     """Base of every error this package raises on purpose; the command line prints it as one line and exits 1."""
 
     exit_code = 1
+    result: Any = None  # what was found all the same: `--json` prints it
 
 
 class UsageError(PdesurrError, ValueError):

@@ -19,7 +19,7 @@ class Options:
     """Surrogates for partial differential equations: generate data, train, evaluate, predict.
 
     Results go to standard output, everything else to standard error. Exit codes: 0 done, 1 a file or a run failed, 2 wrong
-    usage, 130 Ctrl-C, 143 SIGTERM.
+    usage, 130 Ctrl-C, 143 SIGTERM, 138 SIGUSR1.
     """
 
     command: Command
@@ -56,6 +56,8 @@ def main(argv: list[str] | None = None) -> int:
         tune_allocator()  # what the command line does for its process, and the library never does by itself
         value = command(say)
     except PdesurrError as error:
+        if flags["json"] and error.result is not None:
+            print(json.dumps(error.result, default=str))
         return _fail(error, error.exit_code, flags["debug"])
     except KeyboardInterrupt:
         return _fail("interrupted before anything was left half done; the same command starts again", 130, flags["debug"])

@@ -205,4 +205,29 @@ class Predict:
         return {"file": str(self.out), "samples": len(outputs), "error_estimate": error}
 
 
-Command = Run | Generate | Import | Export | Train | Evaluate | Predict | Inspect
+@dataclasses.dataclass(frozen=True)
+class Doctor:
+    """Devices, versions, precision, memory, cache and the run folder, and what is wrong with them; exit code 1 if something is.
+
+    Example: pdesurr doctor
+    """
+
+    folder: Path = Path("runs")
+    """Where runs would be written."""
+
+    def __call__(self, say: Any) -> Any:
+        from pdesurr import doctor
+        from pdesurr.checks import PdesurrError
+
+        found = doctor.examine(self.folder)
+        for f in found:
+            say(f"{'wrong' if f.advice else 'right'}  {f.name}: {f.found}" + (f"\n       {f.advice}" if f.advice else ""), result=True)
+        wrong, result = [f.name for f in found if f.advice], [dataclasses.asdict(f) for f in found]
+        if wrong:
+            error = PdesurrError(f"{len(wrong)} of {len(found)} findings need attention: {', '.join(wrong)}")
+            error.result = result
+            raise error
+        return result
+
+
+Command = Run | Generate | Import | Export | Train | Evaluate | Predict | Inspect | Doctor

@@ -24,6 +24,7 @@ LEVELS = [
     ["uq", "optimise"],
     ["report"],
     ["workflow"],
+    ["doctor"],
     ["commands_data"],
     ["commands"],
     ["cli"],

@@ -3,6 +3,7 @@
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Sharding
 from jaxtyping import Array
@@ -43,7 +44,7 @@ def spread(x: Any, sharding: Sharding) -> Any:
     """Arrays that every process holds whole, as ones of all processes' devices."""
 
     def one(v: Array) -> Array:
-        if jax.dtypes.issubdtype(v.dtype, jax.dtypes.prng_key):
+        if jnp.issubdtype(v.dtype, jax.dtypes.prng_key):
             return jax.random.wrap_key_data(one(jax.random.key_data(v)))
         whole = np.asarray(v)
         return jax.make_array_from_callback(whole.shape, sharding, lambda index: whole[index])
