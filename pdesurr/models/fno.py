@@ -13,6 +13,7 @@ from pdesurr.fields import Grid
 from pdesurr.nn.activation import gelu
 from pdesurr.nn.pointwise import Pointwise, coordinate_channels, once, only_on_grid
 from pdesurr.nn.spectral_conv import SpectralConv
+from pdesurr.nn.split import Split, local_shape
 from pdesurr.types import Key, Samples
 
 
@@ -38,9 +39,9 @@ class Block(eqx.Module):
             self.gate = jnp.ones((width,))
 
     def __call__(self, v: Float[Array, "width points"], spectral: SpectralConv, grid: Grid, padding: float, spare: int,
-                 last: bool) -> Float[Array, "width points"]:
-        shape = (*grid.shape[:-1], grid.shape[-1] + spare)
-        k = spectral(v.reshape(v.shape[0], -1, *shape), grid, padding=padding, bias=self.bias, spare=spare)
+                 last: bool, split: Split | None = None) -> Float[Array, "width points"]:
+        shape = (*local_shape(grid, split)[:-1], grid.shape[-1] + spare)
+        k = spectral(v.reshape(v.shape[0], -1, *shape), grid, padding=padding, bias=self.bias, spare=spare, split=split)
         u = once(k.reshape(v.shape) + self.bypass(v))
         u = u if last else once(gelu(u))
         if self.mlp is None or self.gate is None:
@@ -138,22 +139,23 @@ class FNO(eqx.Module):
         """One sample: a batch of one."""
         return self.batched(Samples(a.points, a.values[None], a.params), x, key=key)[0]
 
-    def batched(self, a: Samples, x: Grid | None = None, *, key: Key | None = None) -> Float[Array, "batch *grid out"]:
-        """A batch of samples on one grid: values `(batch, *grid, channel)`."""
+    def batched(self, a: Samples, x: Grid | None = None, *, key: Key | None = None,
+                split: Split | None = None) -> Float[Array, "batch *grid out"]:
+        """A batch of samples on one grid: values `(batch, *grid, channel)`; with a `split`, on this device's slice of it."""
         del key
-        grid = only_on_grid(a, x, len(self.modes), self.in_channels)
+        grid = only_on_grid(a, x, len(self.modes), self.in_channels, split)
         spare = spare_columns(a.values.shape[:-1], a.values.dtype.itemsize)
-        v = self._lift(jnp.moveaxis(a.values, -1, 0), grid, spare)
+        v = self._lift(jnp.moveaxis(a.values, -1, 0), grid, spare, split)
         for i, block in enumerate(self.blocks):
             spectral = block.spectral or self.blocks[0].spectral
             assert spectral is not None
-            v = block(v, spectral, grid, self.padding, spare, i == len(self.blocks) - 1)
+            v = block(v, spectral, grid, self.padding, spare, i == len(self.blocks) - 1, split)
         u = self.head[1](once(gelu(once(self.head[0](v)))))
         u = u.reshape(self.out_channels, *a.values.shape[:-2], -1)[..., : grid.shape[-1]]
         return jnp.moveaxis(u, 0, -1)
 
-    def _lift(self, v: Float[Array, "in batch *grid"], grid: Grid, spare: int) -> Float[Array, "width points"]:
-        v = coordinate_channels(v, grid, self.coordinates)
+    def _lift(self, v: Float[Array, "in batch *grid"], grid: Grid, spare: int, split: Split | None) -> Float[Array, "width points"]:
+        v = coordinate_channels(v, grid, self.coordinates, split)
         v = jnp.pad(v, [(0, 0)] * (v.ndim - 1) + [(0, spare)])
         v = once(self.lifting[0](once(v.reshape(v.shape[0], -1))))
         return v if len(self.lifting) == 1 else once(self.lifting[1](once(gelu(v))))

@@ -8,6 +8,7 @@ from jaxtyping import Array, Float
 
 from pdesurr.checks import expected, require
 from pdesurr.fields import Grid
+from pdesurr.nn.split import Split, local_shape
 from pdesurr.types import Key, Samples
 
 
@@ -46,25 +47,29 @@ class Pointwise(eqx.Module):
         return u if self.bias is None else shifted(u, self.bias.astype(u.dtype))
 
 
-def only_on_grid(a: Samples, x: object, axes: int, channels: int) -> Grid:
-    """The input's grid. Raises `UsageError` unless a batch `(batch, *grid, channels)` lives on a grid of that many axes, and `x`
-    is None or that grid."""
+def only_on_grid(a: Samples, x: object, axes: int, channels: int, split: Split | None = None) -> Grid:
+    """The input's grid. Raises `UsageError` unless a batch `(batch, *grid, channels)` lives on a grid of that many axes (on this device's
+    slice of it, with a `split`), and `x` is None or that grid."""
     grid = a.points
     if not isinstance(grid, Grid):
         raise expected("a.points", "a Grid (this model needs values on a grid)", grid, "interpolate the samples to a Grid first")
     if x is not None and x != grid:
         raise expected("x", f"None or the input's own grid {grid}", x, "evaluate on the input's grid and interpolate the result")
     require(grid.ndim == axes, "a.points", f"a grid of {axes} axes, as the model was made for", grid)
-    shape = (*grid.shape, channels)
+    shape = (*local_shape(grid, split), channels)
     require(a.values.ndim == axes + 2 and a.values.shape[1:] == shape, "a.values", f"shape {shape} per sample", a.values.shape[1:])
     return grid
 
 
-def coordinate_channels(v: Float[Array, "channel batch *grid"], grid: Grid, which: tuple[bool, ...]) -> Float[Array, "more batch *grid"]:
+def coordinate_channels(v: Float[Array, "channel batch *grid"], grid: Grid, which: tuple[bool, ...],
+                        split: Split | None = None) -> Float[Array, "more batch *grid"]:
     """`v` with (x - lower) / length of the axes `which` names as further channels."""
     extra = []
     for i, b in enumerate(grid.bases):
         if which[i]:
-            x = ((b.nodes - b.lower) / b.length).reshape([-1 if j == i + 2 else 1 for j in range(v.ndim)])
-            extra.append(jnp.broadcast_to(x.astype(v.dtype), (1, *v.shape[1:])))
+            x = jnp.asarray((b.nodes - b.lower) / b.length, v.dtype)
+            if i == 0 and split is not None:
+                x = lax.dynamic_slice_in_dim(x, lax.axis_index(split.axis) * v.shape[2], v.shape[2])
+            x = x.reshape([-1 if j == i + 2 else 1 for j in range(v.ndim)])
+            extra.append(jnp.broadcast_to(x, (1, *v.shape[1:])))
     return jnp.concatenate([v, *extra])

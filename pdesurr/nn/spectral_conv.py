@@ -4,7 +4,7 @@ Source: Li et al., ICLR 2021 (arXiv 2010.08895), equations 4-5; Kovachki et al.,
 """
 
 from functools import lru_cache
-from typing import Literal
+from typing import Any, Literal
 
 import equinox as eqx
 import jax
@@ -16,6 +16,7 @@ from jaxtyping import Array, Float
 from pdesurr.checks import expected, require
 from pdesurr.fields import Grid
 from pdesurr.fields._basis import AbstractBasis
+from pdesurr.nn.split import Split, local_shape
 from pdesurr.nn.tucker import Tucker
 from pdesurr.types import Key
 
@@ -40,6 +41,9 @@ class SpectralConv(eqx.Module):
     `weight`: `(*kept, 2, out, in)`, real and imaginary part as real numbers (an optimiser then needs no conjugates). Order of
     kept wavenumbers on a full axis: 0, 1, ..., m-1, -1, ..., -(m-1). Initially complex normal, variance 2 / (in + out). With a
     `rank` it is a `Tucker` product.
+
+    With a `split`, v and the result are this device's slice of the grid, and `weight` its share of the last axis' modes, which the number
+    of devices must divide: no device holds a whole field or all weights. Two exchanges (all-to-all) of kept modes and nothing else.
 
     Raises `UsageError` for modes above what the grid resolves (2m - 1 > P / h, h the widest spacing), or a wrong shape.
     """
@@ -66,15 +70,19 @@ class SpectralConv(eqx.Module):
         bias: Float[Array, " out"] | None = None,
         form: Form | None = None,
         spare: int = 0,
+        split: Split | None = None,
     ) -> Float[Array, "out batch *grid"]:
         """Channel first, then one batch axis, then the grid's. `bias` is added to the constant mode: the same as adding it to
         the result, without a pass over memory forward or backward. `form` overrides the rule of `cheaper`. The last axis may
         have `spare` columns more than the grid: they are ignored, and zero in the result."""
-        shape = (*grid.shape[:-1], grid.shape[-1] + spare)
+        shape = (*local_shape(grid, split)[:-1], grid.shape[-1] + spare)
         require(v.shape[0] == self.in_channels and v.shape[2:] == shape, "v",
                 f"shape ({self.in_channels}, batch, {', '.join(map(str, shape))})", v.shape)
         check_modes(self.modes, grid, padding)
         lengths = tuple(_fft_length(b, padding) for b in grid.bases)
+        if split is not None:
+            require(form in (None, "dense"), "form", "'dense' for a grid that is split", form)
+            return self._split(v, grid, padding, bias, spare, split)
         if form is None:
             form = cheaper(grid.shape, self.modes, jax.default_backend()) if all(lengths) else "dense"
         if form == "dense":
@@ -83,6 +91,16 @@ class SpectralConv(eqx.Module):
         require(all(lengths), "form", "'dense' where an axis' spacing does not divide its period", form)
         u = _inverse_fft(self._mix(_fft(v[..., : grid.shape[-1]], grid, self.modes, lengths), bias), grid, self.modes, lengths)
         return jnp.pad(u, [(0, 0)] * (u.ndim - 1) + [(0, spare)])
+
+    def _split(self, v: Array, grid: Grid, padding: float, bias: Array | None, spare: int, split: Split) -> Array:
+        """Transforms of the local axes, an exchange that makes the first axis whole and deals out the last one's modes, and back."""
+        require(grid.ndim > 1, "grid", "at least two axes, of which the first is split", grid)
+        d, matrices = grid.ndim, _all_matrices(grid, self.modes, padding, spare, v.dtype)
+        whole = lambda z: lax.all_to_all(z, split.axis, d - 1, d - 2, tiled=True)  # noqa: E731
+        dealt = lambda z: lax.all_to_all(z, split.axis, 0, d - 1, tiled=True)  # noqa: E731
+        if bias is not None:  # the constant mode is the first device's
+            bias = jnp.where(lax.axis_index(split.axis) == 0, bias, jnp.zeros_like(bias))
+        return _synthesise(self._mix(_analyse(v, matrices, self.modes, whole), bias), matrices, self.modes, dealt)
 
     def with_modes(self, modes: tuple[int, ...]) -> "SpectralConv":
         """The same operator with room for other wavenumbers, zero on those that are new."""
@@ -182,20 +200,22 @@ def _turn(z: Array, axis: int) -> Array:
     return jnp.concatenate([-imag, real], axis)
 
 
-def _analyse(v: Array, matrices: Matrices, modes: tuple[int, ...]) -> Float[Array, "*kept in 2 batch"]:
-    """Coefficients of the kept modes. The last axis first: it shrinks the data most, and its product reads `v` in order."""
+def _analyse(v: Array, matrices: Matrices, modes: tuple[int, ...], exchange: Any = lambda z: z) -> Float[Array, "*kept in 2 batch"]:
+    """Coefficients of the kept modes. The last axis first: it shrinks the data most, and its product reads `v` in order. `exchange`:
+    before the first axis, which is the last to be transformed."""
     d = len(modes)
     z = lax.dot_general(v, matrices[-1][0], (((v.ndim - 1,), (1,)), ((), ())), precision=_EXACT)
     z = z.reshape(*v.shape[:-1], modes[-1], 2)
     z = jnp.transpose(z, (*range(2, d + 2), 0, d + 2, 1))
     for i in reversed(range(d - 1)):
-        z = _contract(matrices[i][0], z, 1, d - 2)
+        z = _contract(matrices[i][0], exchange(z) if i == 0 else z, 1, d - 2)
         cosine, sine = z[: modes[i]], _turn(z[modes[i] :], d + 1)
         z = jnp.concatenate([cosine[:1], cosine[1:] - sine, cosine[1:] + sine])
     return z
 
 
-def _synthesise(u_hat: Float[Array, "*kept out 2 batch"], matrices: Matrices, modes: tuple[int, ...]) -> Array:
+def _synthesise(u_hat: Float[Array, "*kept out 2 batch"], matrices: Matrices, modes: tuple[int, ...],
+                exchange: Any = lambda z: z) -> Array:
     """Values on the grid from the coefficients of the kept modes: the transpose of `_analyse` up to weights."""
     d, z = len(modes), u_hat
     for i in range(d - 1):
@@ -203,6 +223,7 @@ def _synthesise(u_hat: Float[Array, "*kept out 2 batch"], matrices: Matrices, mo
         plus, minus = z[1 : modes[i]], z[modes[i] :]
         z = jnp.concatenate([z[:1], plus + minus, _turn(plus - minus, d + 1)])
         z = _contract(matrices[i][1], z, 0, 0)
+        z = exchange(z) if i == 0 else z
     z = jnp.transpose(z, (d, d + 2, *reversed(range(d - 1)), d - 1, d + 1))
     z = z.reshape(*z.shape[:-2], 2 * modes[-1])
     return lax.dot_general(z, matrices[-1][1], (((z.ndim - 1,), (0,)), ((), ())), precision=_EXACT)

@@ -7,16 +7,24 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, Literal
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
+from jaxtyping import Array
 
 from pdesurr.checks import require
+from pdesurr.fields import Grid
+from pdesurr.models.fno import FNO
+from pdesurr.nn.spectral_conv import SpectralConv
+from pdesurr.nn.split import Split, local_shape
 from pdesurr.train.processes import spread
 from pdesurr.train.step import AXIS
+from pdesurr.types import Samples
 
+SPACE = "space"
 Parallel = Literal["shard_map", "pmap"]
 
 
@@ -57,6 +65,33 @@ def _over_pmap(function: Callable, devices: Sequence[Any], batch_specs: tuple[in
     def run(*args: Any) -> Any:
         args = tuple(a if axis is None else split(a, axis) for a, axis in zip(args, batch_specs, strict=True))
         return jax.tree.map(lambda v: v[0], mapped(*args))  # every device holds the same: gradients were averaged
+
+    return run
+
+
+def over_slices(model: FNO, devices: Sequence[Any]) -> Callable[[Samples], Array]:
+    """`model` on batches of fields too large for a device: samples `(batch, *grid, channel)` to answers of that shape, the first axis of
+    the grid dealt to the devices, as are the spectral weights by the modes of the last axis. No device ever holds a whole field or all the
+    weights; each layer exchanges its kept modes twice, and twice more in the backward pass. Differentiable, to be used under `jit`.
+
+    Raises `UsageError` where the devices do not divide the first axis' nodes or the last axis' modes, and for weights held as products.
+    """
+    require(model.rank is None, "model", "an FNO without rank: a product's entries cannot be dealt out", model.rank)
+    require(model.modes[-1] % len(devices) == 0, "modes", f"the last a multiple of the {len(devices)} devices", model.modes)
+    split, mesh = Split(SPACE, len(devices)), Mesh(np.asarray(devices), (SPACE,))
+    params, static = eqx.partition(model, eqx.is_inexact_array)
+    dealt = P(*(None,) * (len(model.modes) - 1), SPACE)
+
+    def specs(node: Any) -> Any:
+        return jax.tree.map(lambda _: dealt, node) if isinstance(node, SpectralConv) else P()
+
+    of_params = jax.tree.map(specs, params, is_leaf=lambda node: isinstance(node, SpectralConv))
+
+    def run(a: Samples) -> Array:
+        if isinstance(a.points, Grid):  # else the model says what it needs
+            local_shape(a.points, split)
+        part = lambda p, v: eqx.combine(p, static).batched(Samples(a.points, v, {}), split=split)  # noqa: E731
+        return jax.shard_map(part, mesh=mesh, in_specs=(of_params, P(None, SPACE)), out_specs=P(None, SPACE))(params, a.values)
 
     return run
 
