@@ -4,10 +4,14 @@ from typing import Any
 
 
 class PdesurrError(Exception):
-    """Base of every error this package raises on purpose; the command line prints it as one line and exits 1."""
+    """Base of every error this package raises on purpose; the command line prints it as one line and exits 1. `result`: what was found
+    all the same, which `--json` prints."""
 
     exit_code = 1
-    result: Any = None  # what was found all the same: `--json` prints it
+
+    def __init__(self, *words: object, result: Any = None):
+        super().__init__(*words)
+        self.result = result
 
 
 class UsageError(PdesurrError, ValueError):

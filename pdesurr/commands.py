@@ -224,9 +224,7 @@ class Doctor:
             say(f"{'wrong' if f.advice else 'right'}  {f.name}: {f.found}" + (f"\n       {f.advice}" if f.advice else ""), result=True)
         wrong, result = [f.name for f in found if f.advice], [dataclasses.asdict(f) for f in found]
         if wrong:
-            error = PdesurrError(f"{len(wrong)} of {len(found)} findings need attention: {', '.join(wrong)}")
-            error.result = result
-            raise error
+            raise PdesurrError(f"{len(wrong)} of {len(found)} findings need attention: {', '.join(wrong)}", result=result)
         return result
 
 

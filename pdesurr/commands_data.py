@@ -192,7 +192,7 @@ class Inspect:
         for line in _tree(found if self.full or "data file" not in found or not isinstance(found["data"], dict) else _brief(found)):
             say(line, result=True)
         if found.get("data file", "sound") != "sound":
-            raise DatasetError(f"{self.path}: {found['data file']}")
+            raise DatasetError(f"{self.path}: {found['data file']}", result=found)
         return found
 
 

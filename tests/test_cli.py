@@ -112,6 +112,8 @@ def test_inspect_says_whether_a_data_file_is_sound(folder, tmp_path, capsys):
     assert main(["inspect", str(edited)]) == 1
     said = capsys.readouterr()
     assert said.out.startswith("data file: NOT SOUND") and said.err.startswith("pdesurr: error:")
+    assert main(["inspect", str(edited), "--json"]) == 1
+    assert json.loads(capsys.readouterr().out)["data file"].startswith("NOT SOUND")
     assert main(["inspect", "--full", str(folder / "set.h5")]) == 0
     assert "boundary_conditions" in capsys.readouterr().out
 
