@@ -71,8 +71,9 @@ def _over_pmap(function: Callable, devices: Sequence[Any], batch_specs: tuple[in
 
 def over_slices(model: FNO, devices: Sequence[Any]) -> Callable[[Samples], Array]:
     """`model` on batches of fields too large for a device: samples `(batch, *grid, channel)` to answers of that shape, the first axis of
-    the grid dealt to the devices, as are the spectral weights by the modes of the last axis. No device ever holds a whole field or all the
-    weights; each layer exchanges its kept modes twice, and twice more in the backward pass. Differentiable, to be used under `jit`.
+    the grid dealt to the devices, as are the spectral weights by the modes of the last axis. No intermediate is whole on any device; samples
+    and weights are not either where the caller has placed them so (`jax.device_put`). Each layer exchanges its kept modes twice, and twice
+    more in the backward pass. Differentiable, to be used under `jit`.
 
     Raises `UsageError` where the devices do not divide the first axis' nodes or the last axis' modes, and for weights held as products.
     """
