@@ -222,7 +222,7 @@ class Doctor:
         found = doctor.examine(self.folder)
         for f in found:
             say(f"{'wrong' if f.advice else 'right'}  {f.name}: {f.found}" + (f"\n       {f.advice}" if f.advice else ""), result=True)
-        wrong, result = [f.name for f in found if f.advice], [dataclasses.asdict(f) for f in found]
+        wrong, result = [f.name for f in found if f.advice], {"findings": [dataclasses.asdict(f) for f in found]}
         if wrong:
             raise PdesurrError(f"{len(wrong)} of {len(found)} findings need attention: {', '.join(wrong)}", result=result)
         return result

@@ -93,10 +93,10 @@ def _compilation() -> Iterator[Finding]:
 
 def _folder(folder: Path) -> Iterator[Finding]:
     """A run folder must take files, and locks, or two processes could write the same run."""
+    place = next(p for p in (folder.absolute(), *folder.absolute().parents) if p.exists())  # what is missing is not made
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        free = shutil.disk_usage(folder).free / 2**30
-        with tempfile.TemporaryDirectory(dir=folder) as trial, locked(Path(trial)), warnings.catch_warnings():
+        free = shutil.disk_usage(place).free / 2**30
+        with tempfile.TemporaryDirectory(dir=place) as trial, locked(Path(trial)), warnings.catch_warnings():
             (Path(trial) / "file").write_bytes(b"0" * 4096)
     except (OSError, PdesurrError) as error:
         yield Finding("folder", f"{folder}: {error}", "choose a place that exists, may be written to and can lock files (--folder)")

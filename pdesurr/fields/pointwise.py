@@ -66,6 +66,7 @@ class PointwiseField(AbstractField):
 
     def derivative(self, name, order):
         require(name in self.names, "axis", f"one of {self.names}", name)
+        require(isinstance(order, int) and order >= 0, "order", "a whole number >= 0", order)
         axis, f = self.names.index(name), self.at
         return self._like(lambda i: f((*i[:axis], i[axis] + order, *i[axis + 1 :])))
 
@@ -83,6 +84,7 @@ class PointwiseField(AbstractField):
         return self._like(at)
 
     def known(self, function, names):
+        require(set(names) <= set(self.names), "axes of a known function", f"some of {self.names}", names)
         axes = [self.names.index(name) for name in names]
         points = self.points
         if points is None:

@@ -99,7 +99,9 @@ def box(*ends: tuple[float | int, float | int]) -> Region:
 
 
 def faces(region: Region, axes: tuple[int, ...]) -> tuple[Region, ...]:
-    """The two faces across each of `axes`."""
+    """The two faces across each of `axes`, a tuple of their numbers."""
+    sound = isinstance(axes, tuple) and all(0 <= axis < region.ndim for axis in axes)
+    require(sound, "axes", f"a tuple of numbers from 0 to {region.ndim - 1}", axes)
     return tuple(region.at(axis, end) for axis in axes for end in (region.lower[axis], region.upper[axis]))
 
 

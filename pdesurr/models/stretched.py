@@ -1,6 +1,7 @@
 """A coordinate stretched where the solution has layers: what is thin there is wide for the model."""
 
 import functools
+import math
 import operator
 from collections.abc import Callable
 from typing import Any
@@ -27,8 +28,9 @@ class Stretched(AbstractCoordinateModel):
     log |x - centres_k|, so that a layer and all scales between it and the region get their share. Derivatives by Faa di Bruno's rule. A
     field that is linear in its head stays so. Without centres s = x.
 
-    Not trained. A layer tanh((x - c) / w) is resolved exponentially with widths near w. For points, `shares` cuts the region into equal
-    parts of s. Raises `UsageError` for an axis the region lacks, centres and widths of other lengths, widths <= 0.
+    Not trained. A layer tanh((x - c) / w) is resolved exponentially with widths near w, by fields that are linear in their head. For
+    points, `shares` cuts the region into equal parts of s. Raises `UsageError` for an axis the region lacks, centres and widths of other
+    lengths, widths <= 0.
     Source: maps for layers, Tee and Trefethen, SIAM J. Sci. Comput. 28 (2006); this one joins asinh maps of several centres.
     """
 
@@ -43,7 +45,8 @@ class Stretched(AbstractCoordinateModel):
                  widths: tuple[float | int, ...], weight: float | int = 3.0):
         require(hasattr(model, "jet"), "model", "a coordinate model, which carries derivatives", type(model).__name__)
         require(0 <= axis < region.ndim, "axis", f"an axis from 0 to {region.ndim - 1}", axis)
-        require(len(centres) == len(widths) and min(widths, default=1.0) > 0, "centres, widths", "as many, widths > 0", (centres, widths))
+        sound = all(map(math.isfinite, (*centres, *widths))) and min(widths, default=1.0) > 0
+        require(len(centres) == len(widths) and sound, "centres, widths", "as many finite numbers, widths > 0", (centres, widths))
         require(weight > 0, "weight", "a number > 0", weight)
         self.model, self.axis, self.ends, self.weight = model, axis, (region.lower[axis], region.upper[axis]), float(weight)
         self.centres, self.widths = tuple(map(float, centres)), tuple(map(float, widths))
@@ -66,6 +69,7 @@ class Stretched(AbstractCoordinateModel):
 
     def shares(self, region: Region, count: int) -> tuple[Region, ...]:
         """`count` parts of a region along the axis that are equally long in s: to draw as many points from each."""
+        require(count >= 1, "count", "a number of parts >= 1", count)
         low, high = region.lower[self.axis], region.upper[self.axis]
         x = np.linspace(low, high, FINE)
         s = np.asarray(self.along(jnp.asarray(x)))

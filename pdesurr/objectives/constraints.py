@@ -11,13 +11,17 @@ from pdesurr.checks import UsageError, expected, require
 from pdesurr.fields.jets import Jet
 from pdesurr.models.constrained import HardConstraint
 from pdesurr.models.coordinate import Beside
-from pdesurr.objectives.physics import Observations, Problem, WithUnknowns, unknowns_of
+from pdesurr.objectives.physics import AbstractText, Observations, Problem, WithUnknowns, unknowns_of
 from pdesurr.types import Key
 
 
 def check_model(model: Any, problem: Problem) -> None:
     """Raise `UsageError` if `model` is not a function of the point with the problem's channels, or was made for a smaller box."""
     check_domain(model, problem)
+    texts = [term for term in problem.terms.values() if isinstance(term, AbstractText)]
+    for name in unknowns_of(model):
+        require(any(name in term.reads({name: 0.0}) for term in texts), f"unknown {name!r}", "a number that a term's text reads", name,
+                "give the text an argument of that name")
     points = jnp.zeros((2, len(problem.names)))
     try:
         shape = eqx.filter_eval_shape(lambda: model(None, points)).shape

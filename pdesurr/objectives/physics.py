@@ -1,12 +1,13 @@
 """A boundary or initial value problem as what a coordinate network must satisfy: named residuals, each on its own points."""
 
+import inspect
 from collections.abc import Callable, Mapping
 from typing import Any
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+from jaxtyping import Array, ArrayLike, Float
 
 from pdesurr.checks import require
 from pdesurr.fields.jets import Index, Jet
@@ -39,7 +40,8 @@ class AbstractText(eqx.Module):
     weight: eqx.AbstractVar[float]
 
     def __check_init__(self):
-        require(len(self.regions) > 0, "regions", "at least one region", self.regions)
+        sound = isinstance(self.regions, tuple) and len(self.regions) > 0 and all(isinstance(r, Region) for r in self.regions)
+        require(sound, "regions", "a tuple of at least one region", self.regions)
         require(self.points >= len(self.regions), "points", f"at least one for each of {len(self.regions)} regions", self.points)
         check_weight(self.weight)
 
@@ -54,7 +56,21 @@ class AbstractText(eqx.Module):
 
     def residual(self, fields: tuple[PointwiseField, ...], drawn: Drawn | None, unknowns: Mapping[str, Any]) -> Any:
         del drawn
-        return self.text(*fields, **unknowns)
+        return self.text(*fields, **{name: unknowns[name] for name in self.reads(unknowns, len(fields))})
+
+    def reads(self, unknowns: Mapping[str, Any], fields: int | None = None) -> tuple[str, ...]:
+        """Which of the unknown numbers the text takes. Raises `UsageError` if beside its `fields` it asks for others."""
+        try:
+            parameters = list(inspect.signature(self.text).parameters.values())
+        except (TypeError, ValueError):  # no Python function: it gets all of them
+            return tuple(unknowns)
+        if any(p.kind is p.VAR_KEYWORD for p in parameters):
+            return tuple(unknowns)
+        beyond = [p for p in parameters[fields:] if p.kind is not p.VAR_POSITIONAL] if fields is not None else []
+        missing = tuple(p.name for p in beyond if p.default is p.empty and p.name not in unknowns)
+        require(not missing, "text", f"arguments: {fields} fields, and of the unknown numbers {tuple(unknowns)}",
+                f"one that asks for {missing}", "give the problem as many channels, and the model these numbers (`WithUnknowns`)")
+        return tuple(p.name for p in parameters if p.name in unknowns)
 
 
 class Equation(AbstractText):
@@ -73,7 +89,10 @@ class Observations(eqx.Module):
     values: Float[Array, "n k"]
     weight: float = eqx.field(static=True, default=1.0)
 
-    def __check_init__(self):
+    def __init__(self, at: Float[ArrayLike, "n d"], values: Float[ArrayLike, "n k"], weight: float | int = 1.0):
+        self.at, self.values, self.weight = jnp.asarray(at), jnp.asarray(values), weight
+        require(self.at.ndim == self.values.ndim == 2, "at, values", "two arrays (n, d) and (n, k), a row a point",
+                (self.at.shape, self.values.shape))
         require(len(self.at) == len(self.values) > 0, "values", f"{len(self.at)} rows, as many as points", self.values.shape)
         require(bool(jnp.all(jnp.isfinite(self.values)) & jnp.all(jnp.isfinite(self.at))), "values", "finite numbers", "NaN or infinity")
         check_weight(self.weight)
@@ -128,8 +147,10 @@ class Problem(eqx.Module):
     channels: int = eqx.field(static=True, default=1)
 
     def __check_init__(self):
-        require(len(self.terms) > 0, "terms", "at least one", self.terms)
+        require(isinstance(self.terms, dict) and len(self.terms) > 0, "terms", "a dict of at least one term by name", self.terms)
         for name, term in self.terms.items():
+            measured = term.values.shape[1] if isinstance(term, Observations) else 0
+            require(measured <= self.channels, f"term {name!r}", f"values of at most channels={self.channels} functions", measured)
             dims = {r.ndim for r in term.regions} | ({term.at.shape[1]} if isinstance(term, Observations) else set())
             require(dims == {len(self.names)}, f"term {name!r}", f"points of {len(self.names)} coordinates, {self.names}", sorted(dims))
 
@@ -182,10 +203,14 @@ class Problem(eqx.Module):
 
 
 class WithUnknowns(eqx.Module):
-    """A coordinate network and numbers to be found with it, by name: the texts of a `Problem` get them as keyword arguments."""
+    """A coordinate network and numbers to be found with it, by name: the texts of a `Problem` that have an argument of that name get it."""
 
     model: Any
     unknowns: dict[str, Array]
+
+    def __init__(self, model: Any, unknowns: Mapping[str, Any]):
+        self.model, self.unknowns = model, {k: jnp.asarray(v, jnp.result_type(float)) for k, v in unknowns.items()}
+        require(all(bool(jnp.all(jnp.isfinite(v))) for v in self.unknowns.values()), "unknowns", "finite numbers to start from", unknowns)
 
     def jet(self, x: Jet) -> Jet:
         return self.model.jet(x)
@@ -205,4 +230,4 @@ def at_points(points: Float[Array, "n d"], weights: Float[Array, " n"] | None = 
 
 
 def check_weight(weight: float) -> None:
-    require(weight > 0, "weight", "a number > 0", weight)
+    require(isinstance(weight, (int, float)) and weight > 0, "weight", "a number > 0", weight)

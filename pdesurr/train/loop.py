@@ -63,7 +63,7 @@ class TrainConfig:
         require(isinstance(self.epochs, int) and self.epochs >= 1, "epochs", "a whole number >= 1", self.epochs)
         require(all(r > 0 for r in self.learning_rates), "learning_rate", "numbers > 0", self.learning_rate)
         require(self.on_bad in ("raise", "skip", "rollback"), "on_bad", "'raise', 'skip' or 'rollback'", self.on_bad)
-        require(self.accumulate >= 1, "accumulate", "a whole number >= 1", self.accumulate)
+        require(isinstance(self.accumulate, int) and self.accumulate >= 1, "accumulate", "a whole number >= 1", self.accumulate)
         require(0 <= self.ema_decay < 1, "ema_decay", "a number in [0, 1)", self.ema_decay)
         require(len(set(map(len, (self.seeds, self.learning_rates))) - {1}) <= 1, "learning_rate",
                 f"{len(self.seeds)} of them, as many as seeds", self.learning_rate)

@@ -11,7 +11,7 @@ from pdesurr.checks import require
 from pdesurr.objectives.curvature import curvature_rows
 from pdesurr.objectives.physics import Problem
 from pdesurr.objectives.sampling import AbstractSampler, Fresh, Points
-from pdesurr.train.stages import AbstractStage, Advance, check_steps
+from pdesurr.train.stages import AbstractStage, Advance
 from pdesurr.types import Key, flattened
 
 LENGTHS = 0.5 ** jnp.arange(12.0)  # of the step, the best of which is taken
@@ -32,7 +32,7 @@ class NaturalGradient(AbstractStage):
     sampler: AbstractSampler = Fresh("quasi")
 
     def __post_init__(self):
-        check_steps(self.steps, 1)
+        require(self.steps >= 1, "steps", "a whole number >= 1", self.steps)
         require(self.damping > 0, "damping", "a number > 0, relative to the mean of the curvature's diagonal", self.damping)
 
     @property

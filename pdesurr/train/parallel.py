@@ -32,7 +32,7 @@ def check_devices(devices: Sequence[Any], batch_size: int, accumulate: int = 1, 
     unit = len(devices) * accumulate
     said = f"the {len(devices)} devices" + (f" times accumulate={accumulate}" if accumulate > 1 else "")
     require(batch_size % unit == 0, "batch_size", f"a multiple of {said}", batch_size,
-            f"take {max(1, batch_size // unit) * unit}, or fewer devices")
+            f"take {max(1, batch_size // unit) * unit}, or {'a smaller accumulate' if accumulate > 1 else 'fewer devices'}")
     require(kind == "shard_map" or jax.process_count() == 1, "parallel", "'shard_map' for several processes", kind)
 
 
@@ -71,8 +71,8 @@ def _over_pmap(function: Callable, devices: Sequence[Any], batch_specs: tuple[in
 
 def over_slices(model: FNO, devices: Sequence[Any]) -> Callable[[Samples], Array]:
     """`model` on batches of fields too large for a device: samples `(batch, *grid, channel)` to answers of that shape, the first axis of
-    the grid dealt to the devices, as are the spectral weights by the modes of the last axis. No intermediate is whole on any device; samples
-    and weights are not either where the caller has placed them so (`jax.device_put`). Each layer exchanges its kept modes twice, and twice
+    the grid dealt to the devices, as are the spectral weights by the modes of the last axis. No intermediate is whole on any device, nor
+    are samples and weights where the caller has placed them so (`jax.device_put`). Each layer exchanges its kept modes twice, and twice
     more in the backward pass. Differentiable, to be used under `jit`.
 
     Raises `UsageError` where the devices do not divide the first axis' nodes or the last axis' modes, and for weights held as products.

@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+import re
 import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
@@ -17,6 +18,7 @@ from pdesurr.checks import CheckpointError, DivergedError, require
 from pdesurr.objectives.constraints import check_constraints, check_model
 from pdesurr.objectives.physics import Problem
 from pdesurr.train import checkpoint
+from pdesurr.train.loop import ADDRESS, fingerprint
 from pdesurr.train.stages import LBFGS, SOAP, AbstractStage, Adam, LeastSquares, QuasiNewton
 from pdesurr.types import Key
 
@@ -45,12 +47,15 @@ def fit_problem(model: Any, problem: Problem, stages: Sequence[AbstractStage], *
     With a `folder` each finished round is kept there, and the same call goes on after the last one, bit for bit. Raises `DivergedError`,
     with the last good round kept, `CheckpointError` where the folder holds another training, `Stopped` after SIGTERM or Ctrl-C.
     """
-    require(len(stages) > 0, "stages", "at least one", tuple(stages))
+    sound = isinstance(stages, Sequence) and len(stages) > 0 and all(isinstance(s, AbstractStage) for s in stages)
+    require(sound, "stages", "a list of at least one stage", stages)
     model = jax.tree.map(lambda leaf: leaf.astype(jnp.result_type(float)) if eqx.is_inexact_array(leaf) else leaf, model)
     check_model(model, problem)
     check_constraints(model, problem, key)
     where = Path(folder) if folder is not None else None
-    identity = [repr(s) for s in stages] + [repr(jax.random.key_data(key).tolist())]
+    identity = [*map(repr, stages), repr(jax.random.key_data(key).tolist())]
+    if where is not None:
+        identity += [fingerprint(model), fingerprint(problem), *(code_of(getattr(t, "text", None)) for t in problem.terms.values())]
     with ExitStack() as stack:
         if where is not None:
             stack.enter_context(locked(where))
@@ -85,7 +90,7 @@ def _run(model: Any, problem: Problem, stages: Sequence[AbstractStage], key: Key
                 if not all(map(math.isfinite, losses)):
                     kept = f"the round before is kept in {folder}" if folder else "nothing was kept (no folder)"
                     raise DivergedError(f"{type(stage).__name__}, stage {number}: the loss left the finite numbers in round {turn}; "
-                                        f"{kept}; lower the learning rate, or train in float64")
+                                        f"{kept}; {_cause(model, problem, own_key)}")
                 model = new
                 books["history"].append({"stage": type(stage).__name__, "round": turn, "steps": len(losses), "loss": losses[-1],
                                          "seconds": time.monotonic() - began})
@@ -100,6 +105,22 @@ def _run(model: Any, problem: Problem, stages: Sequence[AbstractStage], key: Key
     return ProblemFit(model, books["history"])
 
 
+def _cause(model: Any, problem: Problem, key: Key) -> str:
+    """What to do where the loss of what follows `model` is not finite."""
+    parts = problem.loss(model, problem.draw(key))[1]
+    wrong = [name for name, value in parts.items() if not math.isfinite(float(value))]
+    return (f"term {', '.join(wrong)} is not finite to begin with: look at its text and known functions" if wrong else
+            "lower the learning rate, or train in float64")
+
+
+def code_of(function: Any) -> str:
+    """A function's instructions, constants and names, whatever file and line it stands on; empty of what is no function."""
+    code = getattr(getattr(function, "__func__", function), "__code__", None)
+    inner = lambda c: (c.co_code.hex(), c.co_names, [inner(v) if hasattr(v, "co_code") else repr(v) for v in c.co_consts])  # noqa: E731
+    held = [re.sub(ADDRESS, "", repr(cell.cell_contents)) for cell in getattr(function, "__closure__", None) or ()]
+    return "" if code is None else repr((inner(code), held))
+
+
 def _load(folder: Path, number: int, like: Any, identity: list[str]) -> Any:
     """The newest round, if it is of stage `number`."""
 
@@ -108,7 +129,8 @@ def _load(folder: Path, number: int, like: Any, identity: list[str]) -> Any:
 
     def check(info: dict[str, Any]) -> None:
         if info.get("identity") != identity:
-            raise CheckpointError(f"{folder} holds a training by other stages or from another key; use another folder, or delete this one")
+            raise CheckpointError(f"{folder} holds a training by other stages, of another model or problem, or from another key; use "
+                                  "another folder, or delete this one")
         if info["stage"] != number:
             raise Elsewhere
 

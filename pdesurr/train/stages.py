@@ -57,7 +57,7 @@ class AbstractFirstOrder(AbstractStage):
     reweigh: int = 100
 
     def __post_init__(self):
-        check_steps(self.steps, self.per_round)
+        check_steps(self)
         require(self.learning_rate > 0, "learning_rate", "a number > 0", self.learning_rate)
         require(self.reweigh >= 1, "reweigh", "a whole number >= 1", self.reweigh)
 
@@ -135,7 +135,7 @@ class AbstractFixedPoints(AbstractStage):
     weighting: Weightings = ()
 
     def __post_init__(self):
-        check_steps(self.steps, self.per_round)
+        check_steps(self)
 
     @abc.abstractmethod
     def begin(self, x: Array) -> Any:
@@ -181,7 +181,7 @@ class QuasiNewton(AbstractFixedPoints):
     update: quasi_newton.Update = "ssbroyden"
 
     def __post_init__(self):
-        check_steps(self.steps, self.per_round)
+        check_steps(self)
         require(self.update in quasi_newton.UPDATES, "update", f"one of {', '.join(quasi_newton.UPDATES)}", self.update)
 
     def begin(self, x: Array) -> Any:
@@ -201,7 +201,7 @@ class LBFGS(AbstractFixedPoints):
     memory: int = 20
 
     def __post_init__(self):
-        check_steps(self.steps, self.per_round)
+        check_steps(self)
         require(self.memory >= 1, "memory", "a whole number >= 1", self.memory)
 
     def begin(self, x: Array) -> Any:
@@ -229,7 +229,7 @@ class LeastSquares(AbstractStage):
     weighting: Weightings = ()
 
     def __post_init__(self):
-        check_steps(self.steps, 1)
+        require(self.steps >= 1, "steps", "a whole number >= 1", self.steps)
         require(self.part in ("head", "all"), "part", "'head' or 'all'", self.part)
         require(0 < self.least <= self.damping, "damping", f"a number of at least least={self.least} > 0", self.damping)
 
@@ -270,5 +270,8 @@ class LeastSquares(AbstractStage):
         return advance
 
 
-def check_steps(steps: int, per_round: int) -> None:
-    require(steps >= 1 and per_round >= 1 and steps % per_round == 0, "steps", "a multiple of per_round > 0", (steps, per_round))
+def check_steps(stage: AbstractFirstOrder | AbstractFixedPoints) -> None:
+    """Rounds are equal: `per_round` becomes the largest divisor of `steps` that it holds."""
+    whole = all(isinstance(n, int) and n >= 1 for n in (stage.steps, stage.per_round))
+    require(whole, "steps, per_round", "whole numbers >= 1", (stage.steps, stage.per_round))
+    object.__setattr__(stage, "per_round", max(n for n in range(1, min(stage.steps, stage.per_round) + 1) if stage.steps % n == 0))

@@ -65,8 +65,8 @@ def fit_windows(parts: Sequence[Region], network: Callable[[Region, Any, Key], A
     """Train one network for each of `parts` (see `windows`), in their order, by `fit_problem`, and join them to one `Windowed` model.
 
     `problem(part, before)` is what holds on a part, `before` the trained model of the part before it, None for the first: there the start
-    is the problem's own, later `handed_over(before, (part.at(axis, part.lower[axis]),), points)`; an equation of second order in time
-    reads `derivatives(before, ...)` as well. `network(part, before, key)` makes the untrained model, which may start from `before`'s
+    is the problem's own, later `handed_over(before, (part.at(axis, part.lower[axis]),), points, key=key)`; an equation of second order in
+    time reads `derivatives(before, ...)` as well. `network(part, before, key)` makes the untrained model, which may start from `before`'s
     numbers. The history counts `window`s. Time and memory grow with their number, what each must hold does not; errors add up.
     With a `folder` each part has one of its own there, see `fit_problem`. Raises what `fit_problem` raises.
     """
