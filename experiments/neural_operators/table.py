@@ -7,6 +7,7 @@ is "not run" and the command says how to make it; "reduced" says that the preset
 """
 
 import importlib
+import math
 import sys
 from pathlib import Path
 from typing import Any
@@ -24,15 +25,15 @@ def rows() -> list[dict[str, Any]]:
 
 
 def rows_of(name: str) -> list[dict[str, Any]]:
-    """One line per resolution at which a number is known to compare with: the row is held against the published one, else the best."""
+    """One line per resolution at which a number is known to compare with, which the row is held against (the published one, else the best);
+    of a smaller form of the data then one for each other that was measured."""
     row = importlib.import_module(name).ROW
     result = recorded(HERE, name)
     errors = result["errors"] if result else {}
-    lines = []
-    for shape in dict.fromkeys((*row.published, *row.best_known)):
+    reduced, lines = result is not None and result["preset"] in row.reduced, []
+    for shape in dict.fromkeys((*row.published, *row.best_known, *(errors if reduced else ()))):
         error, published = errors.get(shape), row.published.get(shape)
-        aim = row.best_known[shape] if published is None else published
-        reduced = result is not None and result["preset"] in row.reduced
+        aim = row.best_known.get(shape, math.inf) if published is None else published
         status = "not run" if error is None else "reduced" if reduced else "met" if error["mean"] <= aim else "short"
         beside = result if result and shape == result["trained_at"] else {}
         lines.append(dict.fromkeys(COLUMNS) | {
