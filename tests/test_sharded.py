@@ -30,7 +30,7 @@ def test_answers_and_gradients_are_those_of_one_device(grid, x64):
         np.testing.assert_allclose(x, y, rtol=0, atol=1e-10)
 
 
-@pytest.mark.parametrize("depth", [1, 2])
+@pytest.mark.parametrize("depth", [pytest.param(1, marks=pytest.mark.slow), 2])
 def test_two_exchanges_a_layer_and_two_more_backward(depth):
     net, a = model(TORUS, depth), jnp.ones((2, *TORUS.shape, 1))
     answer = lambda net, v: over_slices(net, jax.devices()[:4])(Samples(TORUS, v, {}))  # noqa: E731
