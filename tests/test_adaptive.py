@@ -431,7 +431,7 @@ def test_the_comparison_runs_at_its_smallest(child_env):
     lambda: AdversarialFlow(("walls",)).start(given(peak), KEY),
     lambda: RAD(("data",)).start(Problem({"data": Observations(jnp.zeros((3, 2)), jnp.zeros((3, 1)))}, ("x", "y")), KEY),
     lambda: BoxFlow((0.0,), (0.0,), key=KEY), lambda: BoxFlow((0.0,), (1.0,), 0, key=KEY), lambda: scale_by_soap(turn=0),
-    lambda: Weighted(Fresh(), (), 0), lambda: LBFGS(memory=0), lambda: Adam(reweigh=0), lambda: QuasiNewton(10, 0)])
+    lambda: Weighted(Fresh(), (), 0), lambda: LBFGS(memory=0), lambda: Adam(reweigh=0), lambda: QuasiNewton(10, 3)])
 def test_bad_settings_are_refused(bad):
     with pytest.raises(UsageError):
         bad()

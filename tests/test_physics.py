@@ -197,7 +197,7 @@ def test_points_lie_where_they_should_and_fill_it():
                                  lambda: CoordinateMLP((0.0,), (1.0,), activation="swish", key=KEY),  # pyright: ignore[reportArgumentType]
                                  lambda: RandomFourierField((0.0,), (1.0,), scale=-1.0, key=KEY),
                                  lambda: Observations(jnp.zeros((3, 2)), jnp.full((3, 1), jnp.nan)),
-                                 lambda: QuasiNewton(steps=10, per_round=0), lambda: fit_problem(None, helmholtz(), [], key=KEY)])
+                                 lambda: QuasiNewton(steps=10, per_round=3), lambda: fit_problem(None, helmholtz(), [], key=KEY)])
 def test_bad_settings_are_refused(bad):
     with pytest.raises((UsageError, TypeError)):
         bad()

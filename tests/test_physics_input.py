@@ -47,8 +47,10 @@ def test_a_folder_holds_one_problem_and_one_model(tmp_path):
             fit_problem(model, asked, [Adam(2)], key=KEY, folder=tmp_path)
 
 
-def test_any_number_of_steps_makes_equal_rounds():
-    assert (Adam(300).per_round, Adam(50).per_round, QuasiNewton(1500).per_round) == (150, 50, 500)
+def test_few_steps_are_one_round_and_rounds_are_equal():
+    assert (Adam(50).per_round, QuasiNewton(1500).per_round) == (50, 500)
+    with pytest.raises(UsageError, match="take 200 or 400, or give a per_round"):
+        Adam(300)
 
 
 @pytest.mark.parametrize(("make", "words"), [

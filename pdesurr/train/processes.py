@@ -17,7 +17,7 @@ def join(address: str | None = None, processes: int | None = None, process: int 
 
     Call it first, in every process, with `address` ("host:port") that of process 0. Without arguments SLURM, Open MPI, Kubernetes and TPU
     pods are recognised (`jax.distributed.initialize`). On CPU, collectives go by gloo. Every process must see the same data and the same
-    run folder; process 0 writes. If one dies, the others end by themselves after about two minutes: start all again, and `fit` resumes.
+    run folder; process 0 writes. After a stop or a failure start all of them again: `fit` resumes.
     Raises `UsageError` once jax has started.
     """
     if backend_started():

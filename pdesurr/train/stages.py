@@ -271,7 +271,10 @@ class LeastSquares(AbstractStage):
 
 
 def check_steps(stage: AbstractFirstOrder | AbstractFixedPoints) -> None:
-    """Rounds are equal: `per_round` becomes the largest divisor of `steps` that it holds."""
+    """Rounds are equal, and fewer steps than a round's are one round."""
     whole = all(isinstance(n, int) and n >= 1 for n in (stage.steps, stage.per_round))
     require(whole, "steps, per_round", "whole numbers >= 1", (stage.steps, stage.per_round))
-    object.__setattr__(stage, "per_round", max(n for n in range(1, min(stage.steps, stage.per_round) + 1) if stage.steps % n == 0))
+    n = min(stage.steps, stage.per_round)
+    require(stage.steps % n == 0, "steps", f"a multiple of per_round={n}", stage.steps,
+            f"take {stage.steps // n * n} or {stage.steps // n * n + n}, or give a per_round that divides {stage.steps}")
+    object.__setattr__(stage, "per_round", n)
