@@ -39,6 +39,7 @@ class AdversarialFlow(AbstractAdaptive):
     batch: int = eqx.field(static=True, default=1000)
     learning_rate: float = eqx.field(static=True, default=1e-3)
     mixed: float | int = eqx.field(static=True, default=0.0)
+    reweigh: float | int = eqx.field(static=True, default=0.0)
     couplings: int = eqx.field(static=True, default=8)
     width: int = eqx.field(static=True, default=32)
     every: int = eqx.field(static=True, default=1)
@@ -76,8 +77,12 @@ class AdversarialFlow(AbstractAdaptive):
     def take(self, term: Equation, held: State, key: Key) -> Drawn:
         flow_key, rest_key = jax.random.split(key)
         region, rest = term.regions[0], int(self.mixed * term.points)
-        followed = region.spread(held[0].sample(flow_key, term.points - rest)[0])
-        return at_points(jnp.concatenate([followed, region.draw(rest_key, rest, "quasi")]) if rest else followed)
+        at = held[0].sample(flow_key, term.points - rest)[0]
+        if rest:
+            even = jax.random.uniform(rest_key, (rest, at.shape[1]), at.dtype)
+            at = jnp.concatenate([at, even])
+        density = (1 - self.mixed) * jnp.exp(held[0].log_prob(at)) + self.mixed
+        return at_points(region.spread(at), lax.stop_gradient(density**-self.reweigh))
 
 
 def advantage(flow: BoxFlow, at: Float[Array, "n k"], squares: Float[Array, " n"], smoothness: float | int) -> Float[Array, ""]:

@@ -1,0 +1,10 @@
+"""Surrogates inside optimisation loops, with the true solver to keep them honest."""
+
+from pdesurr.optimise.doors import scipy_functions
+from pdesurr.optimise.kalman import EnsembleKalman, invert
+from pdesurr.optimise.minimise import minimise
+from pdesurr.optimise.optimum import Optimum
+from pdesurr.optimise.taylor import taylor_test
+from pdesurr.optimise.trust_region import trust_region
+
+__all__ = ["EnsembleKalman", "Optimum", "invert", "minimise", "scipy_functions", "taylor_test", "trust_region"]

@@ -1,0 +1,86 @@
+"""How other people's optimisers call an objective: with flat NumPy vectors in float64."""
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, PyTree
+
+from pdesurr.checks import expected, require
+from pdesurr.types import flattened
+
+Objective = Callable[[Any], Float[Array, ""]]
+Vector = np.ndarray
+
+
+class Flat:
+    """An objective of a pytree as one of a vector: compiled once, evaluations counted, the best kept.
+
+    Raises `UsageError` for a start without numbers or with NaN, and for an objective that is not a scalar."""
+
+    def __init__(self, objective: Objective, start: PyTree):
+        start = jax.tree.map(jnp.asarray, start)
+        x, self.back = flattened(start)
+        require(x.size > 0, "start", "an array or a pytree of arrays, of floats", jax.tree.map(lambda v: v.dtype, start))
+        require(bool(jnp.all(jnp.isfinite(x))), "start", "finite numbers", "NaN or infinity")
+        found = jax.eval_shape(lambda x: objective(self.back(x)), x)
+        if getattr(found, "shape", None) != ():
+            raise expected("objective", "a function to one number, of shape ()", str(getattr(found, "shape", type(found))))
+        self.start, self.dtype, self.calls = np.asarray(x, np.float64), x.dtype, 0
+        self.of_vector = lambda x: objective(self.back(x))
+        self._both = jax.jit(jax.value_and_grad(self.of_vector))
+        self.best, self.lowest = self.start, math.inf
+
+    def __call__(self, x: Vector) -> tuple[float, Vector]:
+        """(value, gradient)."""
+        self.calls += 1
+        value, gradient = self._both(jnp.asarray(x, self.dtype))
+        if float(value) < self.lowest:
+            self.best, self.lowest = np.array(x, np.float64), float(value)
+        return float(value), np.asarray(gradient, np.float64)
+
+    def pytree(self, x: Vector) -> PyTree:
+        return self.back(jnp.asarray(x, self.dtype))
+
+
+def scipy_functions(objective: Objective, start: PyTree) -> tuple[Callable[[Vector], float], Callable[[Vector], Vector], Vector]:
+    """(fun, jac, x0) for `scipy.optimize.minimize(fun, x0, jac=jac)` and whatever else takes such functions: of flat float64 vectors, value
+    and gradient from one compiled call that is shared where both are asked at the same x. The numbers stand in the order of
+    `jax.flatten_util.ravel_pytree(start)`. Raises as `Flat`."""
+    flat = Flat(objective, start)
+    last: dict[bytes, tuple[float, Vector]] = {}
+
+    def both(x: Vector) -> tuple[float, Vector]:
+        at = np.asarray(x, np.float64).tobytes()
+        if at not in last:
+            last.clear()
+            last[at] = flat(x)
+        return last[at]
+
+    return lambda x: both(x)[0], lambda x: both(x)[1], flat.start
+
+
+def box_of(bounds: tuple[Any, Any] | None, flat: Flat) -> tuple[Vector, Vector]:
+    """(lower, upper) as vectors; infinite without bounds. Raises `UsageError` for bounds of another structure or that cross."""
+    if bounds is None:
+        return np.full(flat.start.shape, -np.inf), np.full(flat.start.shape, np.inf)
+    require(isinstance(bounds, tuple) and len(bounds) == 2, "bounds", "a pair (lower, upper)", bounds)
+    like = flat.pytree(flat.start)
+
+    def vector(bound: Any) -> Vector:
+        if np.ndim(bound) == 0 and not isinstance(bound, dict):
+            return np.full(flat.start.shape, float(bound))
+        try:
+            full = jax.tree.map(lambda b, v: jnp.broadcast_to(jnp.asarray(b, v.dtype), v.shape), bound, like)
+        except (ValueError, TypeError) as error:
+            raise expected("bounds", "numbers, or arrays of the start's structure and shapes", str(error).splitlines()[0] + " ") from None
+        return np.asarray(flattened(full)[0], np.float64)
+
+    lower, upper = map(vector, bounds)
+    require(bool(np.all(lower <= upper)), "bounds", "lower <= upper", bounds)
+    inside = bool(np.all((flat.start >= lower) & (flat.start <= upper)))
+    require(inside, "start", "numbers within the bounds", "some outside them", "clip it: jnp.clip(start, lower, upper)")
+    return lower, upper

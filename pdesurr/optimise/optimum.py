@@ -1,0 +1,25 @@
+"""What an optimisation found: what the surrogate claims of it, and what the true solver says."""
+
+import dataclasses
+from typing import Any
+
+
+@dataclasses.dataclass(frozen=True)
+class Optimum:
+    """`x`, of the start's structure; `claimed`: the objective there, as the surrogate sees it; `verified`: as the true solver does (None: it
+    was not asked). `calls` and `solves`: how often each was evaluated, with or without its gradient. `history`: what each step did.
+    `message`: why it ended, a sentence; `converged`: whether because nothing more was to be gained."""
+
+    x: Any
+    claimed: float
+    verified: float | None
+    calls: int
+    solves: int
+    history: list[dict[str, float]]
+    message: str
+    converged: bool
+
+    @property
+    def gap(self) -> float | None:
+        """verified - claimed: a search drifts to where the surrogate errs in its favour, so it tends to be > 0."""
+        return None if self.verified is None else self.verified - self.claimed
