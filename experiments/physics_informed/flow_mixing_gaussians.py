@@ -21,7 +21,8 @@ PDE, BOX, CORE = FlowMixing(), box((0, 4), (-4, 4), (-4, 4)), 1.2
 
 
 def network(part, gaussians, spread=3.0):
-    """sigma = s (1 + (r / CORE)^4)^(1/2) in space, as many Gaussians as 1 / sigma^2 asks for; s falls with time from 0.35 to 0.18, for 4000 Gaussians."""
+    """sigma = s (1 + (r / CORE)^4)^(1/2) in space, as many Gaussians as 1 / sigma^2 asks for; s falls with time, from 0.35 to
+    0.18 for 4000 Gaussians."""
     s = (0.35 - 0.17 * part.lower[0] / 4) * (4000 / gaussians) ** 0.5
     wide = lambda xy: np.sqrt(1 + (np.hypot(*xy.T) / CORE) ** 4)  # noqa: E731
     even = kronecker(100 * gaussians, 3) * 2 - 1

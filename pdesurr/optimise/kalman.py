@@ -1,7 +1,6 @@
 """Inverse problems without gradients: an ensemble of guesses that Kalman's formula moves towards the data."""
 
 from collections.abc import Callable
-from typing import Any
 
 import equinox as eqx
 import jax
@@ -61,20 +60,21 @@ class EnsembleKalman(eqx.Module):
 
 @jax.jit
 def _moved(e: EnsembleKalman, found: Array, fine: Array, key: Key) -> tuple[Array, Array]:
-    w = fine.astype(found.dtype) / jnp.sum(fine)
+    w = fine.astype(found.dtype)
+    w = w / jnp.sum(w)
     g = jnp.where(fine[:, None], found, 0.0)
-    dg = jnp.where(fine[:, None], g - w @ g, 0.0)
-    dx = e.members - w @ e.members
+    dg = jnp.where(fine[:, None], g - (w @ g)[None], 0.0)
+    dx = e.members - (w @ e.members)[None]
     root = jnp.linalg.cholesky(e.covariance)
-    misfit = jnp.sum(jax.scipy.linalg.solve_triangular(root, (e.y - g).T, lower=True) ** 2, axis=0) / 2
+    misfit = jnp.sum(jax.scipy.linalg.solve_triangular(root, (e.y[None] - g).T, lower=True) ** 2, axis=0) / 2
     mean = w @ misfit
     spread = w @ (misfit - mean) ** 2
     half, tiny = e.y.size / 2, jnp.finfo(found.dtype).tiny
     dt = jnp.minimum(jnp.maximum(half / jnp.maximum(mean, tiny), jnp.sqrt(half / jnp.maximum(spread, tiny))), 1 - e.time)
     noise = jax.random.normal(key, found.shape, found.dtype) @ root.T / jnp.sqrt(dt)
     gain = jnp.linalg.solve((dg * w[:, None]).T @ dg + e.covariance / dt, (dg * w[:, None]).T @ dx)
-    moves = (e.y + noise - g) @ gain
-    return e.members + jnp.where(fine[:, None], moves, w @ moves), e.time + dt
+    moves = (e.y[None] + noise - g) @ gain
+    return e.members + jnp.where(fine[:, None], moves, (w @ moves)[None]), e.time + dt
 
 
 def invert(forward: Callable[[Array], Array], ensemble: EnsembleKalman, *, key: Key, steps: int = 50) -> EnsembleKalman:
@@ -87,5 +87,5 @@ def invert(forward: Callable[[Array], Array], ensemble: EnsembleKalman, *, key: 
         ensemble = ensemble.tell(batched(ensemble.ask()), one)
     if ensemble.done:
         return ensemble
-    raise DivergedError(f"pseudo-time {float(ensemble.time):.2g} of 1 after {steps} steps: the data are far from what the prior allows, or the "
-                        f"noise is stated too small")
+    raise DivergedError(f"pseudo-time {float(ensemble.time):.2g} of 1 after {steps} steps: the data are far from what the prior allows, "
+                        "or the noise is stated too small")

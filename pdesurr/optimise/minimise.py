@@ -23,8 +23,9 @@ def minimise(objective: Objective, start: PyTree, *, method: Any = "L-BFGS-B", b
 
     `method`: a name of SciPy's, an Optax transformation (`optax.adam(1e-2)`; iterates are projected onto the bounds) or an Optimistix
     minimiser (no bounds). `bounds`: a pair of numbers or of pytrees like `start`. `steps`: at most that many. `tolerance`: SciPy's,
-    for an objective of 1 at the start; ten roundings if None. What is returned is the best point seen. `truth(x)`: the same objective through the true solver,
-    evaluated once, at the end: without it nobody knows what the claim is worth; `trust_region` asks it on the way.
+    for an objective of 1 at the start; ten roundings if None. What is returned is the best point seen. `truth(x)`: the same objective
+    through the true solver, evaluated once, at the end: without it nobody knows what the claim is worth; `trust_region` asks it on the
+    way.
 
     Works in the start's dtype: enable 64 bits for tolerances below 1e-6. Raises `UsageError` for bad arguments, and `DivergedError` where
     the objective or the truth is not finite at the start or at the end.
@@ -47,7 +48,7 @@ def minimise(objective: Objective, start: PyTree, *, method: Any = "L-BFGS-B", b
     x = flat.pytree(flat.best)
     verified = None if truth is None else float(jax.jit(truth)(x))
     if verified is not None and not math.isfinite(verified):
-        raise DivergedError(f"the true objective is not finite at the optimum, where the surrogate claims {flat.lowest:.4g}; bound the search")
+        raise DivergedError(f"the true objective is not finite at the optimum, of which the surrogate claims {flat.lowest:.4g}; set bounds")
     return Optimum(x, flat.lowest, verified, flat.calls, int(truth is not None), history, message, converged)
 
 
@@ -67,7 +68,8 @@ def by_scipy(flat: Any, method: str, lower: Vector, upper: Vector, steps: int, t
 
     tolerance = float(10 * np.finfo(flat.dtype).eps) if tolerance is None else tolerance
     bounded = np.isfinite(lower).any() or np.isfinite(upper).any()
-    found = minimize(scaled, flat.start, jac=True, method=method, tol=tolerance, bounds=Bounds(lower, upper) if bounded else None,
+    box: Any = Bounds(lower, upper) if bounded else None  # pyright: ignore[reportArgumentType]
+    found = minimize(scaled, flat.start, jac=True, method=method, tol=tolerance, bounds=box,
                      callback=lambda *_: history.append({"claimed": flat.lowest}), options={"maxiter": steps})
     return history, str(found.message), bool(found.success)
 
@@ -80,7 +82,7 @@ def _by_optax(flat: Flat, method: optax.GradientTransformation, lower: Vector, u
     def update(x: Any, state: Any, value: Any, gradient: Any) -> Any:
         with jax.numpy_dtype_promotion("standard"):
             change, state = optimiser.update(gradient, state, x, value=value, grad=gradient, value_fn=flat.of_vector)
-            return jnp.clip(optax.apply_updates(x, change), low, high), state
+            return jnp.clip(x + change, low, high), state
 
     x = jnp.asarray(flat.start, flat.dtype)
     state, history = optimiser.init(x), []
@@ -101,7 +103,8 @@ def _by_optimistix(flat: Flat, method: Any, bounds: tuple[Any, Any] | None, step
         raise expected("method", f"one of {', '.join(SCIPY)}, an Optax transformation or an Optimistix minimiser", method)
     require(bounds is None, "bounds", "None: Optimistix has none", bounds, "use L-BFGS-B or an Optax transformation")
     with jax.numpy_dtype_promotion("standard"), jax.numpy_rank_promotion("allow"):
-        found = optimistix.minimise(lambda x, _: flat.of_vector(x), method, jnp.asarray(flat.start, flat.dtype), max_steps=steps, throw=False)
+        x = jnp.asarray(flat.start, flat.dtype)
+        found = optimistix.minimise(lambda x, _: flat.of_vector(x), method, x, max_steps=steps, throw=False)
     flat.calls += int(found.stats["num_steps"])
     flat(np.asarray(found.value))
     ended = bool(found.result == optimistix.RESULTS.successful)

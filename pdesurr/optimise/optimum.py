@@ -6,8 +6,8 @@ from typing import Any
 
 @dataclasses.dataclass(frozen=True)
 class Optimum:
-    """`x`, of the start's structure; `claimed`: the objective there, as the surrogate sees it; `verified`: as the true solver does (None: it
-    was not asked). `calls` and `solves`: how often each was evaluated, with or without its gradient. `history`: what each step did.
+    """`x`, of the start's structure; `claimed`: the objective there, as the surrogate sees it; `verified`: as the true solver does (None: not
+    asked). `calls` and `solves`: how often each was evaluated, with or without its gradient. `history`: what each step did.
     `message`: why it ended, a sentence; `converged`: whether because nothing more was to be gained."""
 
     x: Any

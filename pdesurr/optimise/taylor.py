@@ -13,8 +13,8 @@ from pdesurr.types import Key, flattened
 
 def taylor_test(function: Callable[[Any], Any], x: Any, *, key: Key, step: float = 0.01, halvings: int = 4) -> tuple[float, float, float]:
     """The rates at which J(x + h d), and what is left of it after its first and second derivative along d are taken off, fall with
-    h = `step`, `step` / 2, ...: 1, 2 and 3 for a smooth J whose derivatives are right (more where one vanishes), each the least of the rates
-    between neighbouring h. d: random, of x's size (of norm 1 where x = 0).
+    h = `step`, `step` / 2, ...: 1, 2 and 3 for a smooth J whose derivatives are right (more where one vanishes), each the least of the
+    rates between neighbouring h. d: random, of x's size (of norm 1 where x = 0).
 
     Not a number where everything is below rounding: take 64 bits, or a larger step.
     """

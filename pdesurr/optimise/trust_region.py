@@ -43,17 +43,16 @@ def trust_region(objective: Objective, truth: Objective, start: PyTree, *, radiu
 
     and minimised by L-BFGS-B within |x - x_k|_inf <= the radius and the bounds; the truth is then asked at the minimum and the step is
     taken if it is lower there. The radius shrinks fourfold where the decrease is below a quarter of that predicted, and doubles above three
-    quarters if the step was as long as it. With value and gradient right at x_k it converges to a minimum of the truth, whatever the surrogate
-    (a better one gets there in fewer solves); with the value alone it would stall.
+    quarters if the step was as long as it. With value and gradient right at x_k it converges to a minimum of the truth, whatever the
+    surrogate (a better one gets there in fewer solves); with the value alone it would stall.
 
-    `truth` is evaluated with its gradient, at most `solves` times. `radius`: the first, in x's own units: scale x so that all numbers are of
-    like size. Ends when the decrease predicted, relative to the value, or the radius, to the first, is at most `tolerance`. `verified` is
-    never above the truth at the start. The history: truth, radius, and ratio of true to predicted decrease, of each solve.
+    `truth` is evaluated with its gradient, at most `solves` times. `radius`: the first, in x's own units: scale x so that all numbers are
+    of like size. Ends when the decrease predicted, relative to the value, or the radius, to the first, is at most `tolerance`. `verified`
+    is never above the truth at the start. The history: truth, radius, and ratio of true to predicted decrease, of each solve.
 
-    Raises `UsageError` for bad arguments and `DivergedError` where the truth or the surrogate is not finite at the start; where the truth is
-    not finite later, that step is refused.
-    Source: Alexandrov, Lewis, Gumbert, Green and Newman, J. Aircraft 38 (2001); Alexandrov, Dennis, Lewis and Torczon, Struct. Optim. 15
-    (1998), whose constants these are.
+    Raises `UsageError` for bad arguments and `DivergedError` where the truth or the surrogate is not finite at the start; where the truth
+    is not finite later, that step is refused. Source: Alexandrov, Lewis, Gumbert, Green and Newman, J. Aircraft 38 (2001); Alexandrov,
+    Dennis, Lewis and Torczon, Struct. Optim. 15 (1998), whose constants these are.
     """
     require(math.isfinite(radius) and radius > 0, "radius", "a number > 0", radius)
     require(isinstance(solves, int) and solves >= 1, "solves", "a whole number >= 1", solves)
