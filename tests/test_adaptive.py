@@ -211,6 +211,20 @@ def test_the_adversary_goes_where_the_residual_is():
     assert mean[1e-4] > 8 * uniform and abs(mean[10.0] / uniform - 1) < 0.5
 
 
+def test_weights_make_the_adversarys_loss_that_of_the_whole_region_with_less_noise():
+    problem = given(peak, 2000)
+    loss, spread = {}, {}
+    for name, sampler in {"weighted": AdversarialFlow(smoothness=1e-4, ascent=150, batch=400, learning_rate=1e-2, couplings=4, width=8,
+                                                      mixed=0.3), "even": Fresh("uniform")}.items():
+        draw = jax.jit(lambda k, s=sampler: s.draw(problem, network(), s.start(problem, KEY), k)[0]["equation"])
+        each = [peak(*p.points.T) ** 2 * p.weights for p in map(draw, jax.random.split(KEY, 8))]
+        loss[name] = float(jnp.mean(jnp.stack([jnp.mean(e) for e in each])))
+        spread[name] = float(jnp.std(each[0]))
+    uniform = float(jnp.mean(squares(jax.random.uniform(KEY, (200_000, 2)))))
+    assert abs(loss["weighted"] / uniform - 1) < 0.05
+    assert spread["weighted"] < 0.5 * spread["even"]
+
+
 def test_a_mixture_keeps_its_share_uniform_and_a_face_is_followed_too():
     wall = SQUARE.at(0, 1.0)
     problem, sampler = given(peak, 100, wall), AdversarialFlow(ascent=1, batch=10, mixed=0.25, couplings=2, width=4)

@@ -49,7 +49,11 @@ class Preset:
         pool, renewals = 10 * self.points, max(1, self.steps // self.every)
         return {"uniform": Fresh(), "RAR": RAR(every=self.every, pool=pool, add=max(1, self.points // 2 // renewals)),
                 "RAD": RAD(every=self.every, pool=pool),
-                "AAS": AdversarialFlow(every=max(1, self.every // 5), ascent=5, batch=self.points, learning_rate=3e-3, mixed=0.3)}
+                "AAS": self.flow(True), "AAS, unweighted": self.flow(False)}
+
+    def flow(self, reweighed: bool) -> AdversarialFlow:
+        every = max(1, self.every // 5)
+        return AdversarialFlow(every=every, ascent=5, batch=self.points, learning_rate=3e-3, mixed=0.5, reweighed=reweighed)
 
 
 PRESETS = {"smoke": Preset(50, 40, 8, (0,), 20), "cpu": Preset(1000, 3000, 32, (0, 1, 2, 3, 4))}

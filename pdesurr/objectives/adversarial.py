@@ -10,6 +10,7 @@ from jax import lax
 from jaxtyping import Array, Float
 
 from pdesurr.checks import require
+from pdesurr.fields.regions import box
 from pdesurr.nn.flow import BoxFlow
 from pdesurr.objectives.physics import Drawn, Equation, Problem, at_points
 from pdesurr.objectives.sampling import AbstractAdaptive, State, check_counts, equation, squared_residual
@@ -21,16 +22,19 @@ class AdversarialFlow(AbstractAdaptive):
 
         min_u max_p  E_{x ~ p} r(x; u)^2 - smoothness |p|_H1^2,     |p|_H1^2 = int |grad p|^2 dx in the region's unit cube:
 
-    a renewal is `ascent` steps of Adam on p, each on `batch` of its own samples; then come the network's steps on new samples. The
-    network's loss is E_p r^2 without weights, of p as it is: an unbiased draw of that, not of the mean square over the region, whose zero
-    it shares.
+    a renewal is `ascent` steps of Adam on p, each on `batch` of its own samples; then come the network's steps on new samples. With
+    `reweighed` each has the weight 1 / p: the network's loss is then an unbiased estimate of the mean square over the region, with less
+    noise than even points have where r is large; in `sampling.py` the errors were several times smaller so. Without, it is E_p r^2, as
+    published.
 
     The ascent is on log E_p r^2 - smoothness |p|_H1^2: the same direction with the residual in units of its mean, so that `smoothness`
     has no unit: p may narrow to about smoothness^(1 / (d + 2)) of the cube in d axes. Its gradient is the score form, E (r^2 - mean) grad
     log p, through importance ratios that are one; r is not differentiated. p is uniform at first and forgotten after the stage. The share
-    `mixed` of the points is uniform instead, so that what p leaves out stays small: the loss is then under the mixture. A term has one
+    `mixed` of the points is uniform instead, so that what p leaves out stays small and no weight exceeds 1 / `mixed`: p above is then the
+    mixture. A term has one
     region, with an axis that is free.
-    Source: Tang, Zhai, Wan and Yang, ICLR 2024 (arXiv 2305.18702), there with a KRnet; the penalty's form and the mixture are ours.
+    Source: Tang, Zhai, Wan and Yang, ICLR 2024 (arXiv 2305.18702), there with a KRnet; the penalty's form, the
+    mixture and the weights are ours.
     """
 
     terms: tuple[str, ...] = eqx.field(static=True, default=("equation",))
@@ -39,7 +43,7 @@ class AdversarialFlow(AbstractAdaptive):
     batch: int = eqx.field(static=True, default=1000)
     learning_rate: float = eqx.field(static=True, default=1e-3)
     mixed: float | int = eqx.field(static=True, default=0.0)
-    reweigh: float | int = eqx.field(static=True, default=0.0)
+    reweighed: bool = eqx.field(static=True, default=True)
     couplings: int = eqx.field(static=True, default=8)
     width: int = eqx.field(static=True, default=32)
     every: int = eqx.field(static=True, default=1)
@@ -78,11 +82,11 @@ class AdversarialFlow(AbstractAdaptive):
         flow_key, rest_key = jax.random.split(key)
         region, rest = term.regions[0], int(self.mixed * term.points)
         at = held[0].sample(flow_key, term.points - rest)[0]
-        if rest:
-            even = jax.random.uniform(rest_key, (rest, at.shape[1]), at.dtype)
-            at = jnp.concatenate([at, even])
-        density = (1 - self.mixed) * jnp.exp(held[0].log_prob(at)) + self.mixed
-        return at_points(region.spread(at), lax.stop_gradient(density**-self.reweigh))
+        at = jnp.concatenate([at, box(*[(0.0, 1.0)] * at.shape[1]).draw(rest_key, rest, "quasi")]) if rest else at
+        if not self.reweighed:
+            return at_points(region.spread(at))
+        share = rest / term.points
+        return at_points(region.spread(at), lax.stop_gradient(1 / ((1 - share) * jnp.exp(held[0].log_prob(at)) + share)))
 
 
 def advantage(flow: BoxFlow, at: Float[Array, "n k"], squares: Float[Array, " n"], smoothness: float | int) -> Float[Array, ""]:

@@ -6,9 +6,9 @@ from typing import Any
 
 @dataclasses.dataclass(frozen=True)
 class Optimum:
-    """`x`, of the start's structure; `claimed`: the objective there, as the surrogate sees it; `verified`: as the true solver does (None: not
-    asked). `calls` and `solves`: how often each was evaluated, with or without its gradient. `history`: what each step did.
-    `message`: why it ended, a sentence; `converged`: whether because nothing more was to be gained."""
+    """`x`, of the start's structure; `claimed`: the objective there by the surrogate; `verified`: by the true solver (None: not asked).
+    `calls` and `solves`: how often each was evaluated, with or without its gradient. `history`: what each step did. `message`: why it
+    ended, a sentence; `converged`: whether because nothing more was to be gained."""
 
     x: Any
     claimed: float

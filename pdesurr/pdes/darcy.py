@@ -115,6 +115,14 @@ class Darcy(AbstractPDE):
         v, volume = u[..., 0][inner], math.prod(_spacings(grid))
         return volume * (jnp.vdot(v, apply(v)) / 2 - jnp.asarray(self.forcing, v.dtype) * jnp.sum(v))
 
+    def correction(self, u: Float[Array, "n m 1"], a: Float[Array, "n m 1"], grid: Grid) -> Float[Array, "n m 1"]:
+        """What one multigrid cycle on the residual of the finite volumes would add to u: close to the discrete solution minus u, at a tenth
+        of a solve."""
+        faces, inner = _faces(a[..., 0], grid)
+        held = u[..., 0][inner]
+        e = multigrid(faces)(jnp.asarray(self.forcing, u.dtype) + 0 * held - diffusion(faces)(held))
+        return (jnp.pad(e, 1) if _closed(grid) else e)[..., None]
+
     def _operator(self, a: Float[Array, "n m"], grid: Grid) -> tuple[Operator, tuple[slice, ...]]:
         faces, inner = _faces(a, grid)
         return diffusion(faces), inner

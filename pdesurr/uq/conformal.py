@@ -1,0 +1,74 @@
+"""Split conformal prediction: bands about a surrogate's answers that hold the truth as often as they say."""
+
+import math
+from collections.abc import Callable
+from typing import Literal, get_args
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+from pdesurr.checks import require
+
+Kind = Literal["simultaneous", "pointwise"]
+BATCH = 32
+
+
+def conformal_quantile(scores: Float[np.ndarray, "n *rest"], coverage: float) -> Float[np.ndarray, "*rest"]:
+    """The ceil((n + 1) coverage)-th smallest of n scores: a further score of the same law is at most that with a probability of at least
+    `coverage` (and at most coverage + 1 / (n + 1) without ties). Raises `UsageError` where so few scores cannot say, and for NaN.
+    Source: Vovk, Gammerman and Shafer 2005; Lei et al., J. Amer. Stat. Assoc. 113 (2018), theorem 2."""
+    n = len(scores)
+    require(0 < coverage < 1, "coverage", "a number in (0, 1)", coverage)
+    require(not np.isnan(scores).any(), "scores", "numbers", "NaN")
+    rank = math.ceil((n + 1) * coverage - 1e-12)
+    require(rank <= n, "samples", f"at least {math.ceil(coverage / (1 - coverage) - 1e-9)} to calibrate a coverage of {coverage:g}", n)
+    return np.asarray(np.sort(scores, axis=0)[rank - 1])
+
+
+class Band(eqx.Module):
+    """lower, upper = band(u): u -+ width, `width` `(*grid, c)`. `kind` "simultaneous": the truth lies inside at all points at once with
+    probability `coverage`; "pointwise": at each point with that probability."""
+
+    width: Float[Array, "*grid c"]
+    coverage: float = eqx.field(static=True)
+    kind: Kind = eqx.field(static=True)
+
+    def __call__(self, u: Float[Array, "..."]) -> tuple[Float[Array, "..."], Float[Array, "..."]]:
+        return u - self.width, u + self.width
+
+    def covers(self, u: Float[Array, "n *grid c"], truth: Float[Array, "n *grid c"]) -> float:
+        """The share of samples (of points, if pointwise) whose truth lies inside."""
+        inside = jnp.abs(truth - u) <= self.width[None]
+        held = jnp.all(inside.reshape(len(u), -1), axis=1) if self.kind == "simultaneous" else inside
+        return float(jnp.mean(held, dtype=jnp.float32))
+
+
+def conformal_band(surrogate: Callable[[Array], Array], inputs: Float[np.ndarray, "n *grid c_in"], outputs: Float[np.ndarray, "n *grid c"],
+                   *, coverage: float = 0.9, kind: Kind = "simultaneous") -> Band:
+    """A band from calibration samples `(n, *grid, channel)`, solved as the training's were and not used in it.
+
+    A third of them gives the error's size at each point, s(x) (its root mean square); the others the quantile q of max_x |error(x)| / s(x):
+    the width is q s(x), so that a band for all points at once is narrow where errors are. Pointwise, the quantile is each point's own, of
+    all samples. The coverage holds on average over calibrations, for inputs of the same law, whatever the surrogate; not for inputs that
+    an optimiser chose. Raises `UsageError` for too few samples. Source: Diquigiovanni, Fontana and Vantini, J. Multivariate Anal. 189
+    (2022), modulated by the standard deviation.
+    """
+    require(kind in get_args(Kind), "kind", f"one of {', '.join(get_args(Kind))}", kind)
+    errors = np.abs(answers(surrogate, inputs) - outputs)
+    if kind == "pointwise":
+        return Band(jnp.asarray(conformal_quantile(errors, coverage)), coverage, kind)
+    third = len(errors) // 3
+    require(third >= 2, "samples", "at least 6", len(errors))
+    size = np.sqrt(np.mean(errors[:third] ** 2, axis=0))
+    size = np.maximum(size, 1e-3 * size.max() + np.finfo(size.dtype).tiny)  # walls, where the answer is given
+    scores = (errors[third:] / size).reshape(len(errors) - third, -1).max(axis=1)
+    return Band(jnp.asarray(conformal_quantile(scores, coverage) * size), coverage, kind)
+
+
+def answers(surrogate: Callable[[Array], Array], inputs: Float[np.ndarray, "n *grid c_in"]) -> Float[np.ndarray, "n *grid c"]:
+    """The surrogate on samples, a batch at a time."""
+    call = jax.jit(lambda a: surrogate(a))
+    return np.concatenate([np.asarray(call(jnp.asarray(inputs[i : i + BATCH]))) for i in range(0, len(inputs), BATCH)])

@@ -1,0 +1,110 @@
+"""The error of an answer without its truth: from the equation's own residual, or from how unlike the training's an input is."""
+
+import abc
+from collections.abc import Callable
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+from pdesurr import metrics
+from pdesurr.checks import require
+from pdesurr.fields import Grid
+from pdesurr.uq.conformal import BATCH, answers, conformal_quantile
+
+
+class AbstractEstimate(eqx.Module):
+    """`estimate(a, u)`: a number >= 0 for one input `(*grid, c_in)` and the surrogate's answer `(*grid, c)`, larger where the relative L2
+    error of u is. `calibrated` puts it into the error's units. jit, vmap and grad go through it: it may be a penalty in a search."""
+
+    @abc.abstractmethod
+    def __call__(self, a: Float[Array, "*grid c_in"], u: Float[Array, "*grid c"]) -> Float[Array, ""]: ...
+
+
+class Corrected(AbstractEstimate):
+    """||correction|| / ||u||, the correction one step of the equation's own solver on the residual of u (see `pde.correction`): close to
+    the relative error where the step is close to a solve. What it cannot see is the error of the equation's discretisation on this grid.
+    Raises `UsageError` for an equation without one."""
+
+    pde: Any
+    grid: Grid = eqx.field(static=True)
+
+    def __check_init__(self):
+        require(hasattr(self.pde, "correction"), "pde", "an equation with a `correction`: a steady one", type(self.pde).__name__)
+
+    def __call__(self, a: Float[Array, "*grid c_in"], u: Float[Array, "*grid c"]) -> Float[Array, ""]:
+        found = self.pde.correction(u, a, self.grid)
+        norm = lambda v: jnp.sqrt(jnp.sum(self.grid.norm(v) ** 2))  # noqa: E731
+        return norm(found) / norm(u)
+
+
+class Novelty(AbstractEstimate):
+    """How unlike the training's an input is, whatever the answer: the root mean square of its coefficients in the training inputs'
+    principal components, in units of their standard deviations, and of what the components leave of it, in units of what they leave of
+    other inputs of the same law. About 1 for such inputs. Made by `Novelty.of(inputs)`.
+
+    The second part sees what a check of each value does not: noise and high frequencies of small size, by which a search
+    misleads a surrogate."""
+
+    mean: Float[Array, " m"]
+    components: Float[Array, "k m"]
+    deviations: Float[Array, " k"]
+    rest: Float[Array, ""]
+
+    @classmethod
+    def of(cls, inputs: Float[np.ndarray, "n *grid c_in"], energy: float = 0.9999) -> "Novelty":
+        """From training inputs: as many components of one half as hold `energy` of its variance; deviations and rest from the other."""
+        require(0 < energy < 1, "energy", "a share in (0, 1)", energy)
+        require(len(inputs) >= 20, "inputs", "at least 20 samples", len(inputs))
+        flat = np.asarray(inputs, np.float64).reshape(len(inputs), -1)
+        half, other = flat[::2], flat[1::2]
+        mean = half.mean(axis=0)
+        _, s, vt = np.linalg.svd(half - mean, full_matrices=False)
+        kept = min(int(np.searchsorted(np.cumsum(s**2) / np.sum(s**2), energy)) + 1, len(half) // 3)
+        found = (other - mean) @ vt[:kept].T
+        rest = other - mean - found @ vt[:kept]
+        least = 1e-12 + 1e-6 * np.sqrt(np.mean((flat - mean) ** 2))
+        deviations = np.maximum(np.sqrt(np.mean(found**2, axis=0)), least)
+        parts = mean, vt[:kept], deviations, np.maximum(np.sqrt(np.mean(rest**2)), least)
+        return cls(*(jnp.asarray(v, jnp.float32) for v in parts))
+
+    def __call__(self, a: Float[Array, "*grid c_in"], u: Float[Array, "*grid c"]) -> Float[Array, ""]:
+        del u
+        require(a.size == self.mean.size, "input", f"{self.mean.size} values, as in training", a.size, "resample it to those nodes")
+        gap = a.ravel() - self.mean.astype(a.dtype)
+        along = self.components.astype(a.dtype) @ gap
+        left = gap - along @ self.components.astype(a.dtype)
+        ratio = jnp.sqrt(jnp.mean((along / self.deviations.astype(a.dtype)) ** 2))
+        return jnp.maximum(ratio, jnp.sqrt(jnp.mean(left**2)) / self.rest.astype(a.dtype))
+
+
+class Calibrated(AbstractEstimate):
+    """`factor` times another estimate: a bound that the relative error keeps with probability `coverage`."""
+
+    estimate: AbstractEstimate
+    factor: Float[Array, ""]
+    coverage: float = eqx.field(static=True)
+
+    def __call__(self, a: Float[Array, "*grid c_in"], u: Float[Array, "*grid c"]) -> Float[Array, ""]:
+        return self.factor.astype(u.dtype) * self.estimate(a, u)
+
+
+def calibrated(estimate: AbstractEstimate, surrogate: Callable[[Array], Array], grid: Grid, inputs: Float[np.ndarray, "n *grid c_in"],
+               outputs: Float[np.ndarray, "n *grid c"], *, coverage: float = 0.9) -> Calibrated:
+    """The estimate as a bound of the relative L2 error, from calibration samples: the factor is the conformal quantile of error / estimate.
+    It holds for inputs of their law; elsewhere as far as the estimate follows the error. Raises `UsageError` as `conformal_quantile`."""
+    u = answers(surrogate, inputs)
+    errors = in_batches(lambda v, truth: metrics.relative_l2(v, truth, grid), u, outputs)
+    sizes = in_batches(estimate, inputs, u)
+    factor = conformal_quantile(errors / np.maximum(sizes, np.finfo(sizes.dtype).tiny), coverage)
+    return Calibrated(estimate, jnp.asarray(factor), coverage)
+
+
+def in_batches(function: Callable[..., Array], *arrays: np.ndarray) -> Float[np.ndarray, " n"]:
+    """function(one sample of each array), sample by sample."""
+    call = jax.jit(jax.vmap(function))
+    parts = (tuple(jnp.asarray(v[i : i + BATCH]) for v in arrays) for i in range(0, len(arrays[0]), BATCH))
+    return np.concatenate([np.asarray(call(*part)) for part in parts])

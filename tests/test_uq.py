@@ -1,0 +1,131 @@
+"""Trust: bands cover as often as they say, estimates follow errors that nobody told them, the guard keeps its tolerance."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from scipy.stats import spearmanr
+
+from pdesurr import metrics
+from pdesurr.checks import DivergedError, UsageError
+from pdesurr.pdes import Burgers, Darcy, Poisson
+from pdesurr.uq import Corrected, Novelty, calibrated, conformal_band, conformal_quantile, guarded
+
+KEY = jax.random.key(0)
+POISSON, DARCY = Poisson(), Darcy()
+GRID, NODES = POISSON.grid(16), DARCY.grid(33)
+
+
+def draws(pde, grid, n, seed=0):
+    return np.asarray(jax.vmap(lambda k: pde.sample(k, grid))(jax.random.split(jax.random.key(seed), n)))
+
+
+def wrong(pde, grid, size):
+    """A surrogate that errs by its input: by up to `size`, smoothly in space."""
+    x = np.asarray(grid.nodes)
+    bump = jnp.asarray(np.sin(2 * np.pi * x[..., :1]) * np.sin(np.pi * x[..., 1:]), jnp.float32)
+
+    def surrogate(a):
+        u = pde.solve(a, grid)
+        return u + size * jnp.sqrt(jnp.mean(u**2)) * (0.05 + jnp.abs(jnp.mean(a[..., 0] * x[..., 0].astype(np.float32)))) * bump
+
+    return surrogate
+
+
+def test_a_conformal_quantile_is_exceeded_as_seldom_as_it_says():
+    rng = np.random.default_rng(0)
+    below = [np.mean(rng.exponential(size=200) <= conformal_quantile(rng.exponential(size=99), 0.9)) for _ in range(400)]
+    assert abs(np.mean(below) - 0.9) < 0.01
+    np.testing.assert_array_equal(conformal_quantile(np.arange(9.0), 0.9), 8.0)  # nine samples: the largest
+    with pytest.raises(UsageError, match="at least 9 to calibrate a coverage of 0.9"):
+        conformal_quantile(np.arange(8.0), 0.9)
+    with pytest.raises(UsageError, match="scores: expected numbers"):
+        conformal_quantile(np.full(20, np.nan), 0.9)
+
+
+@pytest.mark.parametrize("kind", ["simultaneous", "pointwise"])
+def test_bands_cover_as_often_as_they_say(kind):
+    rng = np.random.default_rng(1)
+    size = np.linspace(0.1, 1.0, 12)[:, None]
+    held = []
+    for _ in range(30):
+        truth = (size * rng.standard_normal((260, 12, 1))).astype(np.float32)
+        band = conformal_band(lambda a: 0 * a, np.zeros_like(truth[:60]), truth[:60], kind=kind)
+        held.append(band.covers(jnp.zeros_like(truth[60:]), jnp.asarray(truth[60:])))
+    assert abs(np.mean(held) - 0.9) < 0.03
+    assert band.width[0, 0] < 0.5 * band.width[-1, 0]  # narrow where errors are
+    lower, upper = band(jnp.ones((12, 1)))
+    np.testing.assert_allclose((upper - lower) / 2, band.width, rtol=1e-5)
+
+
+def test_the_residual_tells_the_error_of_a_poisson_surrogate_without_its_truth():
+    a = draws(POISSON, GRID, 8)
+    surrogate, estimate = jax.vmap(wrong(POISSON, GRID, 0.3)), Corrected(POISSON, GRID)
+    u = surrogate(jnp.asarray(a))
+    errors = jax.vmap(lambda v, s: metrics.relative_l2(v, POISSON.solve(s, GRID), GRID))(u, jnp.asarray(a))
+    truth = jax.vmap(lambda s: jnp.sqrt(jnp.sum(GRID.norm(POISSON.solve(s, GRID)) ** 2)))(jnp.asarray(a))
+    own = jax.vmap(lambda v: jnp.sqrt(jnp.sum(GRID.norm(v) ** 2)))(u)
+    np.testing.assert_allclose(jax.vmap(estimate)(jnp.asarray(a), u), errors * truth / own, rtol=1e-3)
+
+
+def test_the_residual_ranks_the_errors_of_a_darcy_surrogate_and_bounds_them_once_calibrated():
+    a = draws(DARCY, NODES, 60)
+    surrogate = jax.vmap(wrong(DARCY, NODES, 0.05))
+    outputs = np.asarray(jax.vmap(lambda s: DARCY.solve(s, NODES))(jnp.asarray(a)))
+    estimate, u = Corrected(DARCY, NODES), surrogate(jnp.asarray(a))
+    errors = np.asarray(jax.vmap(lambda v, w: metrics.relative_l2(v, w, NODES))(u, jnp.asarray(outputs)))
+    sizes = np.asarray(jax.vmap(estimate)(jnp.asarray(a), u))
+    assert np.asarray(spearmanr(sizes, errors))[0] > 0.95
+    assert np.all((sizes > errors / 2) & (sizes < 2 * errors))
+    bound = calibrated(estimate, surrogate, NODES, a[:30], outputs[:30])
+    held = np.asarray(jax.vmap(bound)(jnp.asarray(a[30:]), u[30:])) >= errors[30:]
+    assert held.mean() > 0.8
+
+
+def test_inputs_unlike_the_trainings_are_novel_and_so_is_noise_that_no_value_shows():
+    a = draws(POISSON, GRID, 240)
+    novelty = Novelty.of(a[:200])
+    score = lambda v: np.asarray(jax.vmap(lambda s: novelty(s, s))(jnp.asarray(v)))  # noqa: E731
+    usual = score(a[200:])
+    assert 0.5 < np.median(usual) < 2
+    noise = 0.05 * a.std() * np.asarray(jax.random.rademacher(KEY, (40, 16, 16, 1), jnp.float32))
+    assert score(a[200:] + noise).min() > usual.max()
+    assert score(3 * a[200:]).mean() > 2 * usual.mean()
+
+
+def test_the_guard_sends_to_the_solver_what_the_surrogate_may_not_answer():
+    a = draws(DARCY, NODES, 20)
+    surrogate, solver = wrong(DARCY, NODES, 0.05), lambda v: DARCY.solve(v, NODES)
+    truth = np.asarray(jax.vmap(solver)(jnp.asarray(a)))
+    estimate = Corrected(DARCY, NODES)
+    tolerance = float(np.median(np.asarray(jax.vmap(lambda v: estimate(v, surrogate(v)))(jnp.asarray(a)))))
+    guard = guarded(surrogate, solver, estimate, tolerance)
+    routed = guard(a)
+    assert 0 < routed.solved.sum() < 20
+    np.testing.assert_array_equal(routed.solved, routed.estimates > tolerance)
+    np.testing.assert_allclose(routed.u[routed.solved], truth[routed.solved], rtol=1e-4, atol=1e-6)
+    assert not np.allclose(routed.u[~routed.solved], truth[~routed.solved], rtol=1e-4, atol=1e-6)
+    guard(a[:5])
+    assert (guard.calls, guard.solves) == (25, routed.solved.sum() + routed.solved[:5].sum())
+
+
+def test_what_is_not_finite_is_never_passed_on():
+    nan, fine = lambda v: jnp.nan * v, lambda v: v
+    always = Corrected(POISSON, GRID)
+    a = draws(POISSON, GRID, 2)
+    assert guarded(nan, fine, always, 0.1)(a).solved.all()
+    with pytest.raises(DivergedError, match="not finite"):
+        guarded(nan, nan, always, 0.1)(a)
+    with pytest.raises(UsageError, match="input: expected finite values"):
+        guarded(fine, fine, always, 0.1)(a * np.nan)
+
+
+def test_bad_input_is_refused_in_words():
+    with pytest.raises(UsageError, match="an equation with a `correction`: a steady one, received 'Burgers'"):
+        Corrected(Burgers(), Burgers().grid(16))
+    with pytest.raises(UsageError, match="at least 20 samples"):
+        Novelty.of(np.zeros((5, 4, 1)))
+    with pytest.raises(UsageError, match="resample it"):
+        Novelty.of(draws(Burgers(), Burgers().grid(16), 20))(jnp.zeros((32, 1)), jnp.zeros((32, 1)))
+    with pytest.raises(UsageError, match="tolerance: expected a relative error > 0"):
+        guarded(lambda a: a, lambda a: a, Corrected(POISSON, GRID), 0.0)
