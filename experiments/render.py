@@ -206,11 +206,45 @@ def random_grid() -> str:
                   "within two deviations", "training"), rows)
 
 
+def sampling() -> str:
+    """Where a peak's points come from."""
+    r = load("sampling")
+    if r is None:
+        return NONE
+    rows = [(x["problem"], x["sampler"], number(x["error"]["mean"]), said(x["error"]["std"], "{:.2g}", ""), str(len(x["error"]["each"])),
+             f"{sorted(x['seconds'])[len(x['seconds']) // 2]:.0f} s") for x in r["rows"]]
+    return table(("problem", "points", "error, mean", "standard deviation", "seeds", "training"), rows)
+
+
+def corrected() -> str:
+    """Claims, truths and true solves."""
+    r = load("optimisation/corrected")
+    if r is None:
+        return NONE
+    rows = [(x["problem"], x["method"], said(x["claimed"], "{:.4e}", ""), f"{x['verified']:.4e}", f"{100 * x['excess']:.2g} %",
+             str(x["solves"]), said(x.get("solves_to_one_per_cent"), "{:.0f}", "")) for x in r["rows"]]
+    return table(("problem", "method", "J claimed", "J verified", "above the minimum", "true solves", "to one per cent"), rows)
+
+
+def trust_darcy() -> str:
+    """What a Darcy surrogate knows of its error."""
+    r = load("optimisation/trust_darcy")
+    if r is None:
+        return NONE
+    share = lambda v: f"{100 * v:.0f} %"  # noqa: E731
+    rows = [(x["row"], str(x["samples"]), number(x["error"]["mean"]), share(x["coverage"]), share(x["bound_kept"]),
+             f"{x['spearman']:.2f}", share(x["novel"]), share(x["guarded_kept"]), share(x["solved"]), f"{1e3 * x['guarded_s']:.3g} ms")
+            for x in r["rows"]]
+    return table(("inputs", "samples", "error, mean", "band covers", "bound kept", "rank correlation", "called novel", "guarded: in tolerance",
+                  "solved", "a sample"), rows) + f"\n\nThe solver takes {1e3 * r['solver_s']:.3g} ms a sample; tolerance {r['tolerance']:g}."
+
+
 BLOCKS: dict[str, Callable[[], str]] = {
     "runs": runs,
     "darcy_import": darcy_import, "head_to_head": head_to_head,
     "neural_operators": neural_operators, "physics_informed": physics_informed, "spectral": spectral, "few_data": few_data,
     "random_grid": random_grid,
+    "sampling": sampling, "corrected": corrected, "trust_darcy": trust_darcy,
     "resolution": resolution, "scattered": scattered, "mono_curves": mono_curves,
     **{name: (lambda name=name: benchmark(name)) for name in BENCHMARKS},
 }

@@ -18,19 +18,38 @@ INNER = 100  # steps of the inner search
 
 
 class _Corrected:
-    """s(x) + (f - s)(x_k) + (grad f - grad s)(x_k) . (x - x_k): the surrogate s with the truth f's value and gradient at x_k."""
+    """m(x) of `trust_region` about a point, where the truth has `value` and `gradient`; as an objective with its best point."""
 
-    def __init__(self, surrogate: Flat, at: Vector, value: float, gradient: Vector):
+    def __init__(self, surrogate: Flat, curvature: "_Curvature", at: Vector, value: float, gradient: Vector):
         own_value, own_gradient = surrogate(at)
-        self.surrogate, self.start, self.rise, self.tilt = surrogate, at, value - own_value, gradient - own_gradient
+        self.surrogate, self.curvature, self.start = surrogate, curvature, at
+        self.rise, self.tilt = value - own_value, gradient - own_gradient
         self.best, self.lowest, self.dtype = at, value, surrogate.dtype
 
     def __call__(self, x: Vector) -> tuple[float, Vector]:
         value, gradient = self.surrogate(x)
-        value = value + self.rise + float(self.tilt @ (x - self.start))
+        bent = self.curvature(x - self.start)
+        value = value + self.rise + float((self.tilt + bent / 2) @ (x - self.start))
         if value < self.lowest:
             self.best, self.lowest = np.array(x), value
-        return value, gradient + self.tilt
+        return value, gradient + self.tilt + bent
+
+
+class _Curvature:
+    """B d, B the symmetric rank-one estimate of the Hessian of f - s from its gradients: a sum of v v^T / c."""
+
+    def __init__(self):
+        self.parts: list[tuple[Vector, float]] = []
+
+    def __call__(self, d: Vector) -> Vector:
+        return sum((v * (float(v @ d) / c) for v, c in self.parts), np.zeros_like(d))
+
+    def learn(self, step: Vector, change: Vector) -> None:
+        """From the change of the difference's gradient along a step; what would divide by next to nothing is left out."""
+        v = change - self(step)
+        c = float(v @ step)
+        if math.isfinite(c) and abs(c) > 1e-8 * float(np.linalg.norm(v) * np.linalg.norm(step)):
+            self.parts.append((v, c))
 
 
 def trust_region(objective: Objective, truth: Objective, start: PyTree, *, radius: float, bounds: tuple[Any, Any] | None = None,
@@ -39,12 +58,13 @@ def trust_region(objective: Objective, truth: Objective, start: PyTree, *, radiu
 
     About the best point x_k so far the surrogate is corrected to the truth's value and gradient,
 
-        m(x) = s(x) + (f - s)(x_k) + (grad f - grad s)(x_k) . (x - x_k),
+        m(x) = s(x) + (f - s)(x_k) + (grad f - grad s)(x_k) . (x - x_k) + (x - x_k) . B (x - x_k) / 2,
 
-    and minimised by L-BFGS-B within |x - x_k|_inf <= the radius and the bounds; the truth is then asked at the minimum and the step is
-    taken if it is lower there. The radius shrinks fourfold where the decrease is below a quarter of that predicted, and doubles above three
-    quarters if the step was as long as it. With value and gradient right at x_k it converges to a minimum of the truth, whatever the
-    surrogate (a better one gets there in fewer solves); with the value alone it would stall.
+    B an estimate of the Hessian of f - s from the gradients so far (symmetric rank one), and minimised by L-BFGS-B within |x - x_k|_inf
+    <= the radius and the bounds; the truth is then asked at the minimum and the step is taken if it is lower there. The radius shrinks
+    fourfold where the decrease is below a quarter of that predicted, and doubles above three quarters if the step was as long as it. With
+    value and gradient right at x_k it converges to a minimum of the truth, whatever the surrogate (a better one gets there in fewer
+    solves); with the value alone it would stall.
 
     `truth` is evaluated with its gradient, at most `solves` times. `radius`: the first, in x's own units: scale x so that all numbers are
     of like size. Ends when the decrease predicted, relative to the value, or the radius, to the first, is at most `tolerance`. `verified`
@@ -52,7 +72,8 @@ def trust_region(objective: Objective, truth: Objective, start: PyTree, *, radiu
 
     Raises `UsageError` for bad arguments and `DivergedError` where the truth or the surrogate is not finite at the start; where the truth
     is not finite later, that step is refused. Source: Alexandrov, Lewis, Gumbert, Green and Newman, J. Aircraft 38 (2001); Alexandrov,
-    Dennis, Lewis and Torczon, Struct. Optim. 15 (1998), whose constants these are.
+    Dennis, Lewis and Torczon, Struct. Optim. 15 (1998), whose constants these are; the second order of the correction: Eldred, Giunta and
+    Collis, AIAA 2004-4457.
     """
     require(math.isfinite(radius) and radius > 0, "radius", "a number > 0", radius)
     require(isinstance(solves, int) and solves >= 1, "solves", "a whole number >= 1", solves)
@@ -63,8 +84,9 @@ def trust_region(objective: Objective, truth: Objective, start: PyTree, *, radiu
     value, gradient = true(x)
     if not (math.isfinite(value) and math.isfinite(surrogate(x)[0])):
         raise DivergedError("the true or the surrogate's objective is not finite at the start; begin elsewhere")
+    curvature = _Curvature()
     history, message, converged = [{"truth": value, "radius": size}], f"all {solves} true solves spent", False
-    corrected = _Corrected(surrogate, x, value, gradient)
+    corrected = _Corrected(surrogate, curvature, x, value, gradient)
     while true.calls < solves:
         by_scipy(corrected, "L-BFGS-B", np.maximum(lower, x - size), np.minimum(upper, x + size), INNER, None)
         predicted = value - corrected.lowest
@@ -76,11 +98,11 @@ def trust_region(objective: Objective, truth: Objective, start: PyTree, *, radiu
         ratio = (value - new) / predicted if math.isfinite(new) else -math.inf
         long = float(np.max(np.abs(step - x))) >= 0.99 * size
         history.append({"truth": new, "radius": size, "ratio": ratio})
+        if math.isfinite(new):
+            curvature.learn(step - x, new_gradient - surrogate(step)[1] - corrected.tilt)
         if ratio > 0:
             x, value, gradient = step, new, new_gradient
-            corrected = _Corrected(surrogate, x, value, gradient)
-        else:
-            corrected.best, corrected.lowest = x, value
+        corrected = _Corrected(surrogate, curvature, x, value, gradient)
         size = size * (SHRINK if ratio < POOR else GROW if ratio > GOOD and long else 1.0)
     claimed = float(surrogate.of_vector(jnp.asarray(x, surrogate.dtype)))
     return Optimum(surrogate.pytree(x), claimed, value, surrogate.calls, true.calls, history, message, converged)
