@@ -235,8 +235,9 @@ def trust_darcy() -> str:
     rows = [(x["row"], str(x["samples"]), number(x["error"]["mean"]), share(x["coverage"]), share(x["bound_kept"]),
              f"{x['spearman']:.2f}", share(x["novel"]), share(x["guarded_kept"]), share(x["solved"]), f"{1e3 * x['guarded_s']:.3g} ms")
             for x in r["rows"]]
-    return table(("inputs", "samples", "error, mean", "band covers", "bound kept", "rank correlation", "called novel", "guarded: in tolerance",
-                  "solved", "a sample"), rows) + f"\n\nThe solver takes {1e3 * r['solver_s']:.3g} ms a sample; tolerance {r['tolerance']:g}."
+    head = ("inputs", "samples", "error, mean", "band covers", "bound kept", "rank correlation", "called novel", "guarded: in tolerance",
+            "solved", "a sample")
+    return f"{table(head, rows)}\n\nThe solver takes {1e3 * r['solver_s']:.3g} ms a sample; the tolerance is {r['tolerance']:g}."
 
 
 BLOCKS: dict[str, Callable[[], str]] = {

@@ -3,9 +3,8 @@
     python experiments/optimisation/corrected.py [--preset cpu|smoke] [--json]
 
 "design": min |u - d|^2 / 2 + 1e-5 |f|^2 / 2 over six sines in f, where -u'' + 5 u^3 = f is the truth and -u'' = f the surrogate: it leaves
-the cubic out, as a surrogate trained on small sources would. "Poisson": min |u - d|^2 / 2 + alpha |f|^2 / 2 over 6 x 6 sines in f, -Lap u = f,
-d = sin sin / (2 pi^2), whose minimum is known in closed form (pyadjoint's mother problem); the surrogate solves on half of the nodes an
-axis.
+the cubic out. "Poisson": min |u - d|^2 / 2 + alpha |f|^2 / 2 over 6 x 6 sines in f, -Lap u = f, d = sin sin / (2 pi^2), whose minimum is
+known in closed form (pyadjoint's mother problem); the surrogate solves on half of the nodes an axis.
 A claim is checked by the true solver; `solves` counts its evaluations, with gradients.
 """
 
@@ -75,9 +74,10 @@ def run(preset: str) -> dict[str, Any]:
         surrogate, truth, start, known, radius = made
         direct = minimise(truth, start)
         lowest = direct.claimed if known is None else known
-        found = {"surrogate alone": minimise(surrogate, start, truth=truth), "surrogate corrected": trust_region(surrogate, truth, start, radius=radius)}
-        rows.append({"problem": name, "method": "solver alone", "claimed": None, "verified": direct.claimed, "excess": direct.claimed / lowest - 1,
-                     "solves": direct.calls, "calls": 0})
+        found = {"surrogate alone": minimise(surrogate, start, truth=truth),
+                 "surrogate corrected": trust_region(surrogate, truth, start, radius=radius)}
+        rows.append({"problem": name, "method": "solver alone", "claimed": None, "verified": direct.claimed,
+                     "excess": direct.claimed / lowest - 1, "solves": direct.calls, "calls": 0})
         rows += [{"problem": name, "method": method, "claimed": r.claimed, "verified": r.verified, "excess": r.verified / lowest - 1,
                   "solves": r.solves, "calls": r.calls} for method, r in found.items()]
         near = next(i for i, step in enumerate(found["surrogate corrected"].history, 1) if step["truth"] <= 1.01 * lowest)

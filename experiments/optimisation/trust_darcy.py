@@ -2,9 +2,9 @@
 
     python experiments/optimisation/trust_darcy.py [--preset cpu] [--surrogate BUNDLE] [--json]
 
-Half of the samples calibrate, the others are measured: coverage of a conformal band at 90 per cent nominal, rank correlation of the residual's
-estimate with the error, and the guard's error, share of solver calls and time. Off the law the coefficient's field has shorter waves (tau = 8
-instead of 3). The bundle is what `neural_operators/darcy_fno.py --preset cpu` leaves in runs/.
+Half of the samples calibrate, the others are measured: coverage of a conformal band at 90 per cent nominal, rank correlation of the
+residual's estimate with the error, and the guard's error, share of solver calls and time. Off the law the coefficient's field has shorter
+waves (tau = 8 instead of 3). The bundle is what `neural_operators/darcy_fno.py --preset cpu` leaves in runs/.
 """
 
 import argparse
@@ -14,8 +14,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-ROOT = Path(__file__).resolve().parents[2]
-sys.path.insert(0, str(ROOT))
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 import jax
 import jax.numpy as jnp
@@ -30,7 +29,7 @@ from pdesurr.uq.conformal import answers
 from pdesurr.uq.estimates import in_batches
 from pdesurr.workflow import environment
 
-BUNDLE = ROOT / "runs" / "darcy-fno-cpu" / "seed-0" / "bundle"
+BUNDLE = Path(__file__).resolve().parents[2] / "runs" / "darcy-fno-cpu" / "seed-0" / "bundle"
 TOLERANCE, OFF = 0.02, 8.0
 PRESETS = {"smoke": (33, 24), "cpu": (141, 800)}  # nodes an axis, samples
 

@@ -63,8 +63,8 @@ def trust_region(objective: Objective, truth: Objective, start: PyTree, *, radiu
     B an estimate of the Hessian of f - s from the gradients so far (symmetric rank one), and minimised by L-BFGS-B within |x - x_k|_inf
     <= the radius and the bounds; the truth is then asked at the minimum and the step is taken if it is lower there. The radius shrinks
     fourfold where the decrease is below a quarter of that predicted, and doubles above three quarters if the step was as long as it. With
-    value and gradient right at x_k it converges to a minimum of the truth, whatever the surrogate (a better one gets there in fewer
-    solves); with the value alone it would stall.
+    value and gradient right at x_k it converges to a minimum of the truth, whatever the surrogate; a better one gets there in fewer
+    solves.
 
     `truth` is evaluated with its gradient, at most `solves` times. `radius`: the first, in x's own units: scale x so that all numbers are
     of like size. Ends when the decrease predicted, relative to the value, or the radius, to the first, is at most `tolerance`. `verified`
