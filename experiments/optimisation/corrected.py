@@ -78,8 +78,8 @@ def run(preset: str) -> dict[str, Any]:
                  "surrogate corrected": trust_region(surrogate, truth, start, radius=radius)}
         rows.append({"problem": name, "method": "solver alone", "claimed": None, "verified": direct.claimed,
                      "excess": direct.claimed / lowest - 1, "solves": direct.calls, "calls": 0})
-        rows += [{"problem": name, "method": method, "claimed": r.claimed, "verified": r.verified, "excess": r.verified / lowest - 1,
-                  "solves": r.solves, "calls": r.calls} for method, r in found.items()]
+        rows += [{"problem": name, "method": method, "claimed": r.claimed, "verified": r.verified,
+                  "excess": (r.verified or 0.0) / lowest - 1, "solves": r.solves, "calls": r.calls} for method, r in found.items()]
         near = next(i for i, step in enumerate(found["surrogate corrected"].history, 1) if step["truth"] <= 1.01 * lowest)
         rows[-1]["solves_to_one_per_cent"] = near
     return {"comparison": "corrected", "preset": preset, "rows": rows, "environment": environment() | {"precision": "float64"}}
