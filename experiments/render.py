@@ -206,6 +206,13 @@ def random_grid() -> str:
                   "within two deviations", "training"), rows)
 
 
+def losses() -> str:
+    """What the norm and the padding of a spectral loss are worth."""
+    r = load("spectral/losses_cpu")
+    rows = r["rows"] if r else []
+    return table(("loss", "error, mean", "each seed"), [(x["loss"], number(x["error"]), ", ".join(map(number, x["each"]))) for x in rows])
+
+
 def sampling() -> str:
     """Where a peak's points come from."""
     r = load("sampling")
@@ -245,7 +252,7 @@ BLOCKS: dict[str, Callable[[], str]] = {
     "darcy_import": darcy_import, "head_to_head": head_to_head,
     "neural_operators": neural_operators, "physics_informed": physics_informed, "spectral": spectral, "few_data": few_data,
     "random_grid": random_grid,
-    "sampling": sampling, "corrected": corrected, "trust_darcy": trust_darcy,
+    "losses": losses, "sampling": sampling, "corrected": corrected, "trust_darcy": trust_darcy,
     "resolution": resolution, "scattered": scattered, "mono_curves": mono_curves,
     **{name: (lambda name=name: benchmark(name)) for name in BENCHMARKS},
 }

@@ -32,6 +32,7 @@ _HOME = {
     "fit": "pdesurr.train",
     "fit_problem": "pdesurr.train.physics",
     "generate": "pdesurr.data",
+    "load": "pdesurr.surrogates",
     "load_surrogate": "pdesurr.surrogates",
     "open_dataset": "pdesurr.data",
     "relative_h1": "pdesurr.objectives",
@@ -56,6 +57,7 @@ __all__ = [  # noqa: F822  (the names come from __getattr__)
     "fit",
     "fit_problem",
     "generate",
+    "load",
     "load_surrogate",
     "open_dataset",
     "relative_h1",
@@ -70,7 +72,7 @@ if TYPE_CHECKING:
     from pdesurr.objectives import relative_h1, relative_l2
     from pdesurr.objectives.physics import Energy, Equation, Observations, Problem
     from pdesurr.pdes import Burgers
-    from pdesurr.surrogates import Surrogate, load_surrogate
+    from pdesurr.surrogates import Surrogate, load, load_surrogate
     from pdesurr.train import TrainConfig, fit
     from pdesurr.train.physics import fit_problem
     from pdesurr.types import Batch, Samples

@@ -228,4 +228,36 @@ class Doctor:
         return result
 
 
-Command = Run | Generate | Import | Export | Train | Evaluate | Predict | Inspect | Doctor
+@dataclasses.dataclass(frozen=True)
+class Zoo:
+    """Pretrained surrogates: list their names, show a card, or verify every byte against the catalogue. What loads is `pdesurr.load(NAME)`.
+
+    Example: pdesurr zoo show burgers-fno
+    """
+
+    action: Annotated[Literal["list", "show", "verify"], tyro.conf.Positional] = "list"
+    """list: names, equations, errors; show: the card of one; verify: all of them, or one."""
+    name: Annotated[str | None, tyro.conf.Positional] = None
+    """A name in the catalogue."""
+    source: Path | None = None
+    """A folder of bundles with a catalogue.json (default: what the package brings)."""
+
+    def __call__(self, say: Any) -> Any:
+        from pdesurr.surrogates import zoo
+
+        require(self.action != "show" or self.name is not None, "NAME", "one for show", self.name, "pdesurr zoo list tells them")
+        names = list(zoo.catalogue(self.source)) if self.name is None else [self.name]
+        found = {}
+        for name in names:
+            spec = zoo.load(name, source=self.source).spec
+            mean = next((e["mean"] for e in spec.errors.values()), None)
+            found[name] = {"equation": spec.pde, "parameters": spec.parameters, "errors": spec.errors}
+            if self.action == "show":
+                say((Path(self.source or zoo.SHIPPED) / name / "README.md").read_text(), result=True)
+            else:
+                verdict = "sound" if self.action == "verify" else f"test error {'not measured' if mean is None else f'{mean:.1e}'}"
+                say(f"{name}: {spec.pde}, {spec.grid.ndim}-dimensional, {verdict}", result=True)
+        return found
+
+
+Command = Run | Generate | Import | Export | Train | Evaluate | Predict | Inspect | Doctor | Zoo

@@ -3,7 +3,7 @@ solver's on 201 cells an axis, by cubic splines through the squares of its recor
 
 The bumps reach the walls, where u = 0 is asked: u, which diffuses by its own size, leaves them as the root of the distance, in a layer as
 thin as sqrt(alpha u t). Gaussians that are narrow across the wall hold it, and the equation is weighted down where the root's terms,
-infinite each, cancel: near the walls and where the start is not zero. Elsewhere the bumps end in fronts, about which Gaussians are denser."""
+infinite each, cancel: near the walls, where the start is not zero. Elsewhere the bumps end in fronts; Gaussians are denser about them."""
 
 import functools
 

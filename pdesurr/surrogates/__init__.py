@@ -3,5 +3,6 @@
 from pdesurr.surrogates.bundle import load_surrogate, save_surrogate
 from pdesurr.surrogates.spec import Channel, Spec
 from pdesurr.surrogates.surrogate import RangeWarning, Surrogate
+from pdesurr.surrogates.zoo import catalogue, load
 
-__all__ = ["Channel", "RangeWarning", "Spec", "Surrogate", "load_surrogate", "save_surrogate"]
+__all__ = ["Channel", "RangeWarning", "Spec", "Surrogate", "catalogue", "load", "load_surrogate", "save_surrogate"]

@@ -1,0 +1,104 @@
+"""Pretrained surrogates by name: what the package brings, and what any folder of bundles or a hub holds."""
+
+import shutil
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from pdesurr._files import MANIFEST, read_json, sha256
+from pdesurr.checks import BundleError, expected
+from pdesurr.surrogates.bundle import FILES, load_surrogate
+from pdesurr.surrogates.surrogate import Surrogate
+
+SHIPPED = Path(__file__).resolve().parent / "pretrained"
+CATALOGUE = "catalogue.json"
+HUB = "hub:"
+
+
+def catalogue(folder: Path | str | None = None) -> dict[str, str]:
+    """The names in a catalogue, each with the sha256 of its bundle's manifest, which pins every byte of the bundle. `folder`: any that has
+    a `catalogue.json` beside its bundles (a mirror on a disk); the package's own if None. Raises `BundleError` for a catalogue that is
+    missing or not sound."""
+    file = Path(folder or SHIPPED) / CATALOGUE
+    try:
+        found: Any = read_json(file)
+    except FileNotFoundError:
+        raise BundleError(f"{file}: no such catalogue; give a folder that holds bundles and a {CATALOGUE}") from None
+    except ValueError as error:
+        raise BundleError(f"{file}: not a sound catalogue ({' '.join(str(error).split())[:200]}); get it again from its source") from error
+    entries = found.get("surrogates") if isinstance(found, dict) else None
+    sound = isinstance(entries, dict) and all(_plain_name(k) and isinstance(v, str) and len(v) == 64 for k, v in entries.items())
+    if not sound or found.get("version") != 1:
+        raise BundleError(f"{file}: expected version 1 and 'surrogates', a table of names and sha256 sums; get it again from its source")
+    return entries
+
+
+def load(name: str | Path, *, source: Path | str | None = None, sha256: str | None = None) -> Surrogate:
+    """A surrogate by its name in a catalogue (the package's own; that of the folder `source`), by the folder of its bundle, or from a model
+    hub: `load("hub:owner/name@revision", sha256=...)`, which asks for the extra `huggingface_hub`.
+
+    Every file is checked against the bundle's manifest, and the manifest against the catalogue's pin, or against `sha256`, which a hub
+    needs. Nothing in a bundle is executed. Raises `BundleError` for a name that no catalogue has, a pin that does not fit, a hub that
+    does not answer, and whatever `load_surrogate` refuses.
+    """
+    if str(name).startswith(HUB):
+        return _from_hub(str(name)[len(HUB) :], sha256)
+    if source is None and (isinstance(name, Path) or Path(name).is_dir() or not _plain_name(name)):
+        folder, pin = Path(name), sha256
+    else:
+        entries = catalogue(source)
+        if str(name) not in entries:
+            where = "the package's catalogue" if source is None else f"the catalogue of {source}"
+            raise BundleError(f"{name}: not in {where}, which has {', '.join(entries) or 'nothing'}; a bundle's folder will do as well")
+        folder, pin = Path(source or SHIPPED) / str(name), sha256 or entries[str(name)]
+    return _checked(folder, pin)
+
+
+def _checked(folder: Path, pin: str | None) -> Surrogate:
+    if pin is not None:
+        check_pin(folder, pin)
+    return load_surrogate(folder)
+
+
+def check_pin(folder: Path, pin: str) -> None:
+    """Raise `BundleError` unless the sha256 of the bundle's manifest is `pin`."""
+    if not (folder / MANIFEST).is_file():
+        raise BundleError(f"{folder}: no such bundle folder")
+    found = pin_of(folder)
+    if found != pin:
+        raise BundleError(f"{folder}: its manifest's sha256 is {found[:12]}..., not {pin[:12]}... as asked for: this is another bundle, or "
+                          "a changed one")
+
+
+def pin_of(folder: Path) -> str:
+    """What pins a bundle: the sha256 of its manifest."""
+    return sha256(folder / MANIFEST)
+
+
+def _plain_name(name: Any) -> bool:
+    return isinstance(name, str) and 0 < len(name) <= 80 and name[0].isalnum() and all(c.isalnum() or c in "-_." for c in name)
+
+
+def _from_hub(address: str, pin: str | None) -> Surrogate:
+    repository, _, revision = address.partition("@")
+    if repository.count("/") != 1 or not all(map(_plain_name, repository.split("/"))):
+        raise expected("name", "hub:owner/name or hub:owner/name@revision", HUB + address)
+    if pin is None:
+        raise expected("sha256", "the sha256 of the bundle's SHA256SUMS, as its author gives it, for what comes from a hub", None)
+    try:
+        from huggingface_hub import snapshot_download  # pyright: ignore[reportMissingImports]
+    except ImportError:
+        raise BundleError(f"hub:{address}: needs the package huggingface_hub; pip install 'pdesurr[hub]', or download the folder yourself "
+                          "and load that") from None
+    try:
+        found = Path(snapshot_download(repository, revision=revision or None, allow_patterns=[*FILES, MANIFEST]))
+    except Exception as error:  # whatever a network does ends here, as one line
+        raise BundleError(f"hub:{address}: could not be had ({type(error).__name__}: {' '.join(str(error).split())[:160]}); try later, or "
+                          "load a copy on disk") from error
+    with tempfile.TemporaryDirectory() as folder:  # a hub's cache holds links, which no bundle may
+        for file in (f for f in found.iterdir() if f.is_file()):
+            shutil.copyfile(file, Path(folder) / file.name)
+        try:
+            return _checked(Path(folder), pin)
+        except BundleError as error:
+            raise BundleError(str(error).replace(folder, HUB + address)) from error
