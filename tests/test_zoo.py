@@ -12,7 +12,7 @@ import pytest
 from test_surrogates import build
 
 import pdesurr
-from pdesurr._files import MANIFEST
+from pdesurr._files import MANIFEST, sha256
 from pdesurr.checks import BundleError, UsageError
 from pdesurr.cli import main
 from pdesurr.pdes import Burgers
@@ -58,10 +58,10 @@ def test_what_the_package_brings_is_pinned_small_and_answers(name):
 
 def test_the_burgers_surrogate_keeps_the_error_on_its_card():
     surrogate = pdesurr.load("burgers-fno")
-    errors = surrogate.check_against_solver(Burgers(**surrogate.spec.parameters), samples=8, seed=3)
+    errors = surrogate.check_against_solver(Burgers(nu=surrogate.spec.parameters["nu"]), samples=8, seed=3)
     stated = surrogate.error_estimate()
     assert stated is not None and stated["mean"] < 5e-3 and errors.mean() < 2 * stated["mean"]
-    a = Burgers(**surrogate.spec.parameters).sample(jax.random.key(1), surrogate.spec.grid)
+    a = Burgers(nu=surrogate.spec.parameters["nu"]).sample(jax.random.key(1), surrogate.spec.grid)
     assert bool(jnp.all(jnp.isfinite(jax.grad(lambda v: jnp.sum(surrogate(v) ** 2))(a))))
 
 
@@ -72,11 +72,15 @@ def test_a_mirror_on_disk_is_loaded_by_name_and_by_folder(mirror):
         np.testing.assert_array_equal(found(jnp.asarray(a)), ours(jnp.asarray(a)))
 
 
+def doubled(surrogate):
+    return jax.tree.map(lambda v: 2 * v if isinstance(v, jax.Array) else v, surrogate)
+
+
 def test_another_bundle_than_the_pinned_one_is_refused(mirror):
     pin = pin_of(mirror / "mine")
     with pytest.raises(BundleError, match="as asked for: this is another bundle, or a changed one"):
         pdesurr.load(mirror / "mine", sha256="0" * 64)
-    other = save_surrogate(eqx_scaled(build()), mirror / "other")
+    other = save_surrogate(doubled(build()), mirror / "other")
     shutil.rmtree(mirror / "mine")
     other.rename(mirror / "mine")  # sound in itself
     assert pin_of(mirror / "mine") != pin
@@ -85,10 +89,6 @@ def test_another_bundle_than_the_pinned_one_is_refused(mirror):
     with pytest.raises(BundleError, match="no such bundle folder"):
         shutil.rmtree(mirror / "mine")
         pdesurr.load("mine", source=mirror)
-
-
-def eqx_scaled(surrogate):
-    return jax.tree.map(lambda v: 2 * v if isinstance(v, jax.Array) else v, surrogate)
 
 
 @pytest.mark.parametrize("text, words", [
@@ -117,8 +117,6 @@ def test_a_newer_format_is_refused_by_its_version(mirror):
     config = json.loads((mirror / "mine" / "config.json").read_text()) | {"config_version": 2}
     (mirror / "mine" / "config.json").write_text(json.dumps(config))
     lines = (mirror / "mine" / MANIFEST).read_text().splitlines()
-    from pdesurr._files import sha256
-
     fixed = [f"{sha256(mirror / 'mine' / 'config.json')}  config.json" if line.endswith("  config.json") else line for line in lines]
     (mirror / "mine" / MANIFEST).write_text("\n".join(fixed) + "\n")
     with pytest.raises(BundleError, match="of version 1"):

@@ -27,8 +27,8 @@ def catalogue(folder: Path | str | None = None) -> dict[str, str]:
     except ValueError as error:
         raise BundleError(f"{file}: not a sound catalogue ({' '.join(str(error).split())[:200]}); get it again from its source") from error
     entries = found.get("surrogates") if isinstance(found, dict) else None
-    sound = isinstance(entries, dict) and all(_plain_name(k) and isinstance(v, str) and len(v) == 64 for k, v in entries.items())
-    if not sound or found.get("version") != 1:
+    entries = entries if isinstance(entries, dict) and found.get("version") == 1 else {"": ""}
+    if not all(_plain_name(k) and isinstance(v, str) and len(v) == 64 for k, v in entries.items()):
         raise BundleError(f"{file}: expected version 1 and 'surrogates', a table of names and sha256 sums; get it again from its source")
     return entries
 
