@@ -249,13 +249,14 @@ class Zoo:
         names = list(zoo.catalogue(self.source)) if self.name is None else [self.name]
         found = {}
         for name in names:
-            spec = zoo.load(name, source=self.source).spec
-            mean = next((e["mean"] for e in spec.errors.values()), None)
+            surrogate = zoo.load(name, source=self.source or zoo.SHIPPED)
+            spec, error = surrogate.spec, surrogate.error_estimate()
             found[name] = {"equation": spec.pde, "parameters": spec.parameters, "errors": spec.errors}
             if self.action == "show":
                 say((Path(self.source or zoo.SHIPPED) / name / "README.md").read_text(), result=True)
             else:
-                verdict = "sound" if self.action == "verify" else f"test error {'not measured' if mean is None else f'{mean:.1e}'}"
+                measured = "not measured" if error is None else f"{error['mean']:.2e} (relative L2, mean)"
+                verdict = "sound" if self.action == "verify" else f"test error {measured}"
                 say(f"{name}: {spec.pde}, {spec.grid.ndim}-dimensional, {verdict}", result=True)
         return found
 

@@ -77,18 +77,19 @@ def test_the_residual_ranks_the_errors_of_a_darcy_surrogate_and_bounds_them_once
     sizes = np.asarray(jax.vmap(estimate)(jnp.asarray(a), u))
     assert np.asarray(spearmanr(sizes, errors))[0] > 0.95
     assert np.all((sizes > errors / 2) & (sizes < 2 * errors))
-    bound = calibrated(estimate, surrogate, NODES, a[:30], outputs[:30])
+    bound = calibrated(estimate, wrong(DARCY, NODES, 0.05), NODES, a[:30], outputs[:30])
     held = np.asarray(jax.vmap(bound)(jnp.asarray(a[30:]), u[30:])) >= errors[30:]
     assert held.mean() > 0.8
 
 
 def test_inputs_unlike_the_trainings_are_novel_and_so_is_noise_that_no_value_shows():
-    a = draws(POISSON, GRID, 240)
+    pde, grid = Burgers(nu=0.5), Burgers(nu=0.5).grid(64)
+    a = np.asarray(jax.vmap(lambda v: pde.solve(v, grid, method="heat_kernel"))(jnp.asarray(draws(pde, grid, 240))))  # smooth ones
     novelty = Novelty.of(a[:200])
     score = lambda v: np.asarray(jax.vmap(lambda s: novelty(s, s))(jnp.asarray(v)))  # noqa: E731
     usual = score(a[200:])
     assert 0.5 < np.median(usual) < 2
-    noise = 0.05 * a.std() * np.asarray(jax.random.rademacher(KEY, (40, 16, 16, 1), jnp.float32))
+    noise = 0.05 * a.std() * np.asarray(jax.random.rademacher(KEY, (40, 64, 1), jnp.float32))
     assert score(a[200:] + noise).min() > usual.max()
     assert score(3 * a[200:]).mean() > 2 * usual.mean()
 
@@ -126,6 +127,19 @@ def test_bad_input_is_refused_in_words():
     with pytest.raises(UsageError, match="at least 20 samples"):
         Novelty.of(np.zeros((5, 4, 1)))
     with pytest.raises(UsageError, match="resample it"):
-        Novelty.of(draws(Burgers(), Burgers().grid(16), 20))(jnp.zeros((32, 1)), jnp.zeros((32, 1)))
+        Novelty.of(draws(Burgers(), Burgers().grid(16), 20))(jnp.zeros((32, 1)))
+    with pytest.raises(UsageError, match="not all alike"):
+        Novelty.of(np.ones((30, 4, 1)))
+    with pytest.raises(UsageError, match="at least 16 for a coverage of 0.9, a third of them for the shape"):
+        conformal_band(lambda a: a, np.zeros((9, 4, 1)), np.zeros((9, 4, 1)))
+    with pytest.raises(UsageError, match="outputs: expected the shape of the surrogate's answers"):
+        conformal_band(lambda a: a, np.zeros((20, 4, 1)), np.zeros((20, 4, 2)))
+    with pytest.raises(UsageError, match="outputs: expected finite values"):
+        conformal_band(lambda a: a, np.zeros((20, 4, 1)), np.full((20, 4, 1), np.nan))
+    a = draws(POISSON, GRID, 20)
+    with pytest.raises(UsageError, match="none of them zero"):
+        calibrated(Corrected(POISSON, GRID), lambda v: v, GRID, a, 0 * a)
+    with pytest.raises(UsageError, match="for a batch use jax.vmap"):
+        Corrected(POISSON, POISSON.grid(8))(jnp.asarray(a[0]), jnp.asarray(a[0]))
     with pytest.raises(UsageError, match="tolerance: expected a relative error > 0"):
-        guarded(lambda a: a, lambda a: a, Corrected(POISSON, GRID), 0.0)
+        guarded(lambda a: a, lambda a: a, Corrected(POISSON, GRID), np.inf)

@@ -104,6 +104,12 @@ def test_hostile_catalogues_are_refused(mirror, text, words):
         pdesurr.load("mine", source=mirror)
 
 
+def test_a_folder_of_the_same_name_is_not_taken_for_the_catalogues(mirror, monkeypatch):
+    (mirror / "mine").rename(mirror / "burgers-fno")
+    monkeypatch.chdir(mirror)
+    assert pdesurr.load("burgers-fno").spec.grid.shape == (256,) and pdesurr.load("./burgers-fno").spec.grid.shape == (32,)
+
+
 def test_unknown_names_and_missing_catalogues_say_what_there_is(tmp_path, mirror):
     with pytest.raises(BundleError, match="burgers-fn0: not in the package's catalogue, which has burgers-fno"):
         pdesurr.load("burgers-fn0")
@@ -111,6 +117,8 @@ def test_unknown_names_and_missing_catalogues_say_what_there_is(tmp_path, mirror
         pdesurr.load("mine", source=tmp_path / "nowhere")
     with pytest.raises(BundleError, match="no such bundle folder"):
         pdesurr.load("../mine")
+    with pytest.raises(UsageError, match="sha256: expected 64 hexadecimal digits, received 'abc'"):
+        pdesurr.load(mirror / "mine", sha256="abc")
 
 
 def test_a_newer_format_is_refused_by_its_version(mirror):

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, PyTree
 
-from pdesurr.checks import expected, require
+from pdesurr.checks import DivergedError, expected, require
 from pdesurr.types import flattened
 
 Objective = Callable[[Any], Float[Array, ""]]
@@ -23,8 +23,10 @@ class Flat:
 
     def __init__(self, objective: Objective, start: PyTree):
         start = jax.tree.map(jnp.asarray, start)
+        kinds = [v.dtype.name for v in jax.tree.leaves(start) if v.size]
+        fine = any("float" in k for k in kinds) and not any("complex" in k for k in kinds)
+        require(fine, "start", "an array or a pytree of arrays, of floats", kinds or "nothing")
         x, self.back = flattened(start)
-        require(x.size > 0, "start", "an array or a pytree of arrays, of floats", jax.tree.map(lambda v: v.dtype, start))
         require(bool(jnp.all(jnp.isfinite(x))), "start", "finite numbers", "NaN or infinity")
         found = jax.eval_shape(lambda x: objective(self.back(x)), x)
         if getattr(found, "shape", None) != ():
@@ -38,6 +40,8 @@ class Flat:
         """(value, gradient)."""
         self.calls += 1
         value, gradient = self._both(jnp.asarray(x, self.dtype))
+        if float(value) == -math.inf:
+            raise DivergedError("the objective is not bounded below: it came to minus infinity; set bounds, or add a penalty")
         if float(value) < self.lowest:
             self.best, self.lowest = np.array(x, np.float64), float(value)
         return float(value), np.asarray(gradient, np.float64)
@@ -67,7 +71,8 @@ def box_of(bounds: tuple[Any, Any] | None, flat: Flat) -> tuple[Vector, Vector]:
     """(lower, upper) as vectors; infinite without bounds. Raises `UsageError` for bounds of another structure or that cross."""
     if bounds is None:
         return np.full(flat.start.shape, -np.inf), np.full(flat.start.shape, np.inf)
-    require(isinstance(bounds, tuple) and len(bounds) == 2, "bounds", "a pair (lower, upper)", bounds)
+    pair = "a pair (lower, upper), each a number or like the start (-inf: none)"
+    require(isinstance(bounds, tuple) and len(bounds) == 2, "bounds", pair, bounds, "for SciPy's list of pairs pass (lowers, uppers)")
     like = flat.pytree(flat.start)
 
     def vector(bound: Any) -> Vector:
@@ -75,8 +80,9 @@ def box_of(bounds: tuple[Any, Any] | None, flat: Flat) -> tuple[Vector, Vector]:
             return np.full(flat.start.shape, float(bound))
         try:
             full = jax.tree.map(lambda b, v: jnp.broadcast_to(jnp.asarray(b, v.dtype), v.shape), bound, like)
-        except (ValueError, TypeError) as error:
-            raise expected("bounds", "numbers, or arrays of the start's structure and shapes", str(error).splitlines()[0] + " ") from None
+        except (ValueError, TypeError):
+            what = f"a {type(bound).__name__} that is not"
+            raise expected("bounds", "numbers, or arrays of the start's structure and shapes", what) from None
         return np.asarray(flattened(full)[0], np.float64)
 
     lower, upper = map(vector, bounds)

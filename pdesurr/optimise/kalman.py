@@ -32,9 +32,14 @@ class EnsembleKalman(eqx.Module):
     time: Float[Array, ""]
 
     def __init__(self, members: Float[Array, "j p"], y: Float[Array, " d"], covariance: Float[Array, "..."]):
-        require(len(members) >= 2, "members", "at least two", len(members))
+        members, y, covariance = (jnp.asarray(v) for v in (members, y, covariance))
+        require(members.ndim == 2 and len(members) >= 2, "members", "an array (members, parameters), at least two", members.shape)
+        require(y.ndim == 1, "y", "an array (data,)", y.shape)
         full = jnp.diag(covariance) if covariance.ndim == 1 else covariance
         require(full.shape == (y.size, y.size), "covariance", f"shape ({y.size},) or ({y.size}, {y.size})", covariance.shape)
+        require(bool(jnp.all(jnp.isfinite(members)) & jnp.all(jnp.isfinite(y))), "members, y", "finite numbers", "NaN or infinity")
+        positive = bool(jnp.all(full == full.T) & jnp.all(jnp.isfinite(jnp.linalg.cholesky(full))))
+        require(positive, "covariance", "variances > 0, or a symmetric positive definite matrix", covariance.tolist())
         self.members, self.y, self.covariance, self.time = members, y, full, jnp.zeros((), members.dtype)
 
     @property
@@ -47,10 +52,13 @@ class EnsembleKalman(eqx.Module):
         return self.members
 
     def tell(self, found: Float[Array, "j d"], key: Key) -> "EnsembleKalman":
-        """The ensemble after a step. Members whose G is not finite move as the others on average do; dt is chosen from the misfits
+        """The ensemble after a step (itself once `done`). Members whose G is not finite are drawn anew from the normal law of the others
+        after it; dt is chosen from the misfits
         Phi_j = |y - G_j|^2 / 2 (in units of the noise): min(max(d / (2 mean Phi), (d / (2 var Phi))^(1/2)), what is left to 1).
         Raises `DivergedError` where fewer than two are finite."""
         require(found.shape == (len(self.members), self.y.size), "found", f"shape {(len(self.members), self.y.size)}", found.shape)
+        if self.done:
+            return self
         fine = jnp.all(jnp.isfinite(found), axis=1)
         if int(jnp.sum(fine)) < 2:
             raise DivergedError("fewer than two members of the ensemble have finite predictions; narrow the prior")
@@ -60,6 +68,7 @@ class EnsembleKalman(eqx.Module):
 
 @jax.jit
 def _moved(e: EnsembleKalman, found: Array, fine: Array, key: Key) -> tuple[Array, Array]:
+    key, anew = jax.random.split(key)
     w = fine.astype(found.dtype)
     w = w / jnp.sum(w)
     g = jnp.where(fine[:, None], found, 0.0)
@@ -73,13 +82,16 @@ def _moved(e: EnsembleKalman, found: Array, fine: Array, key: Key) -> tuple[Arra
     dt = jnp.minimum(jnp.maximum(half / jnp.maximum(mean, tiny), jnp.sqrt(half / jnp.maximum(spread, tiny))), 1 - e.time)
     noise = jax.random.normal(key, found.shape, found.dtype) @ root.T / jnp.sqrt(dt)
     gain = jnp.linalg.solve((dg * w[:, None]).T @ dg + e.covariance / dt, (dg * w[:, None]).T @ dx)
-    moves = (e.y[None] + noise - g) @ gain
-    return e.members + jnp.where(fine[:, None], moves, (w @ moves)[None]), e.time + dt
+    moved = e.members + (e.y[None] + noise - g) @ gain
+    centre = w @ moved
+    drawn = centre[None] + jax.random.normal(anew, (len(g), len(g)), g.dtype) @ (jnp.sqrt(w)[:, None] * (moved - centre[None]))
+    return jnp.where(fine[:, None], moved, drawn), e.time + dt
 
 
 def invert(forward: Callable[[Array], Array], ensemble: EnsembleKalman, *, key: Key, steps: int = 50) -> EnsembleKalman:
-    """`tell` with `forward`, one member's G, on all at once, until the pseudo-time is 1. Raises `DivergedError` if that takes more than
-    `steps` steps: the data are too far from what the prior allows, or the noise is stated too small."""
+    """`tell` with `forward`, one member's G (a jax function; others by `ask` and `tell`), on all at once, until the pseudo-time is 1.
+    Raises `DivergedError` if that takes more than `steps` steps: the data are too far from what the prior allows, or the noise stated is
+    too small."""
     batched = jax.jit(lambda members: lax.map(forward, members, batch_size=32))
     for one in jax.random.split(key, steps):
         if ensemble.done:

@@ -19,7 +19,7 @@ BOUNDED = ("L-BFGS-B", "TNC", "SLSQP", "trust-constr")
 
 def minimise(objective: Objective, start: PyTree, *, method: Any = "L-BFGS-B", bounds: tuple[Any, Any] | None = None, steps: int = 200,
              tolerance: float | None = None, truth: Objective | None = None) -> Optimum:
-    """A local minimum of `objective(x)`, a scalar that jax differentiates, over x of `start`'s structure.
+    """A local minimum of `objective(x)`, a scalar that jax traces and differentiates, over x of `start`'s structure.
 
     `method`: a name of SciPy's, an Optax transformation (`optax.adam(1e-2)`; iterates are projected onto the bounds) or an Optimistix
     minimiser (no bounds). `bounds`: a pair of numbers or of pytrees like `start`. `steps`: at most that many. `tolerance`: SciPy's,
@@ -30,7 +30,9 @@ def minimise(objective: Objective, start: PyTree, *, method: Any = "L-BFGS-B", b
     Works in the start's dtype: enable 64 bits for tolerances below 1e-6. Raises `UsageError` for bad arguments, and `DivergedError` where
     the objective or the truth is not finite at the start or at the end.
     """
-    require(isinstance(steps, int) and steps >= 1, "steps", "a whole number >= 1", steps)
+    require(type(steps) is int and steps >= 1, "steps", "a whole number >= 1", steps)
+    sound = tolerance is None or (isinstance(tolerance, (int, float)) and 0 <= tolerance < math.inf)
+    require(sound, "tolerance", "None or a number >= 0", tolerance)
     flat = Flat(objective, start)
     lower, upper = box_of(bounds, flat)
     if not math.isfinite(flat(flat.start)[0]):

@@ -16,10 +16,11 @@ def taylor_test(function: Callable[[Any], Any], x: Any, *, key: Key, step: float
     h = `step`, `step` / 2, ...: 1, 2 and 3 for a smooth J whose derivatives are right (more where one vanishes), each the least of the
     rates between neighbouring h. d: random, of x's size (of norm 1 where x = 0).
 
-    Not a number where everything is below rounding: take 64 bits, or a larger step.
+    Rates of what is below rounding are left out; not a number where none is above it: take 64 bits, or a larger step.
     """
     require(step > 0 and halvings >= 1, "step, halvings", "a number > 0 and a whole number >= 1", (step, halvings))
     start, back = flattened(jax.tree.map(jnp.asarray, x))
+    require(start.size > 0 and bool(jnp.all(jnp.isfinite(start))), "x", "finite numbers, floats", x)
     d = jax.random.normal(key, start.shape, start.dtype)
     size = jnp.linalg.norm(start)
     d = d / jnp.linalg.norm(d) * jnp.where(size > 0, size, 1.0)
@@ -31,7 +32,12 @@ def taylor_test(function: Callable[[Any], Any], x: Any, *, key: Key, step: float
     h = step / 2 ** jnp.arange(halvings + 1, dtype=start.dtype)
     values = jax.jit(jax.vmap(along))(h) - value
     left = (values, values - h * first, values - h * first - h**2 / 2 * second)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        rates = [np.log2(np.abs(np.asarray(e[:-1])) / np.abs(np.asarray(e[1:]))) for e in left]
-    zeroth, one, two = (float(np.min(r)) for r in rates)
+    rounding = 100 * float(jnp.finfo(start.dtype).eps) * max(abs(float(value)), float(jnp.max(jnp.abs(values))))
+
+    def rate(e: Any) -> float:
+        sizes = np.abs(np.asarray(e))
+        seen = np.flatnonzero(sizes[1:] > rounding)
+        return float(np.min(np.log2(sizes[:-1][seen] / sizes[1:][seen]))) if len(seen) else float("nan")
+
+    zeroth, one, two = map(rate, left)
     return zeroth, one, two

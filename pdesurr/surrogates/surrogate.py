@@ -114,6 +114,8 @@ class Surrogate(eqx.Module):
         the parameters, that the surrogate was trained for."""
         require(type(pde).__name__ == self.spec.pde, "pde", f"the equation it was trained for, {self.spec.pde}", type(pde).__name__)
         require(pde.parameters == self.spec.parameters, "pde", f"the parameters it was trained for, {self.spec.parameters}", pde.parameters)
+        require(route is None or route in pde.routes, "route", f"None or one of {', '.join(pde.routes)}", route)
+        require(samples >= 1, "samples", "at least one", samples)
         grid, errors = self.spec.grid, np.full(samples, np.nan)
         for name in pde.routes if route is None else (route,):
 

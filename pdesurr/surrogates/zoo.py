@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from pdesurr._files import MANIFEST, read_json, sha256
-from pdesurr.checks import BundleError, expected
+from pdesurr.checks import BundleError, expected, require
 from pdesurr.surrogates.bundle import FILES, load_surrogate
 from pdesurr.surrogates.surrogate import Surrogate
 
@@ -34,22 +34,26 @@ def catalogue(folder: Path | str | None = None) -> dict[str, str]:
 
 
 def load(name: str | Path, *, source: Path | str | None = None, sha256: str | None = None) -> Surrogate:
-    """A surrogate by its name in a catalogue (the package's own; that of the folder `source`), by the folder of its bundle, or from a model
-    hub: `load("hub:owner/name@revision", sha256=...)`, which asks for the extra `huggingface_hub`.
+    """A surrogate by its name in a catalogue (the package's own; that of the folder `source`), by the folder of its bundle (a `Path`, or a
+    text with a slash: a bare name is the catalogue's), or from a model hub: `load("hub:owner/name@revision", sha256=...)`, which asks for
+    the extra `huggingface_hub`.
 
     Every file is checked against the bundle's manifest, and the manifest against the catalogue's pin, or against `sha256`, which a hub
     needs. Nothing in a bundle is executed. Raises `BundleError` for a name that no catalogue has, a pin that does not fit, a hub that
     does not answer, and whatever `load_surrogate` refuses.
     """
+    require(isinstance(name, (str, Path)) and str(name) != "", "name", "a name, a folder or hub:owner/name", name)
+    sound = sha256 is None or (isinstance(sha256, str) and len(sha256) == 64 and set(sha256.lower()) <= set("0123456789abcdef"))
+    require(sound, "sha256", "64 hexadecimal digits", sha256)
     if str(name).startswith(HUB):
         return _from_hub(str(name)[len(HUB) :], sha256)
-    if source is None and (isinstance(name, Path) or Path(name).is_dir() or not _plain_name(name)):
+    if source is None and not _plain_name(name):
         folder, pin = Path(name), sha256
     else:
         entries = catalogue(source)
         if str(name) not in entries:
             where = "the package's catalogue" if source is None else f"the catalogue of {source}"
-            raise BundleError(f"{name}: not in {where}, which has {', '.join(entries) or 'nothing'}; a bundle's folder will do as well")
+            raise BundleError(f"{name}: not in {where}, which has {', '.join(entries) or 'nothing'}; a folder is given as a path, ./{name}")
         folder, pin = Path(source or SHIPPED) / str(name), sha256 or entries[str(name)]
     return _checked(folder, pin)
 
@@ -65,7 +69,7 @@ def check_pin(folder: Path, pin: str) -> None:
     if not (folder / MANIFEST).is_file():
         raise BundleError(f"{folder}: no such bundle folder")
     found = pin_of(folder)
-    if found != pin:
+    if found != pin.lower():
         raise BundleError(f"{folder}: its manifest's sha256 is {found[:12]}..., not {pin[:12]}... as asked for: this is another bundle, or "
                           "a changed one")
 

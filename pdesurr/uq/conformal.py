@@ -14,6 +14,7 @@ from pdesurr.checks import require
 
 Kind = Literal["simultaneous", "pointwise"]
 BATCH = 32
+Either = Array | np.ndarray
 
 
 def conformal_quantile(scores: Float[np.ndarray, "n *rest"], coverage: float) -> Float[np.ndarray, "*rest"]:
@@ -46,9 +47,9 @@ class Band(eqx.Module):
         return float(jnp.mean(held, dtype=jnp.float32))
 
 
-def conformal_band(surrogate: Callable[[Array], Array], inputs: Float[np.ndarray, "n *grid c_in"], outputs: Float[np.ndarray, "n *grid c"],
+def conformal_band(surrogate: Callable[[Array], Array], inputs: Float[Either, "n *grid c_in"], outputs: Float[Either, "n *grid c"],
                    *, coverage: float = 0.9, kind: Kind = "simultaneous") -> Band:
-    """A band from calibration samples `(n, *grid, channel)`, solved as the training's were and not used in it.
+    """A band from calibration samples `(n, *grid, channel)`, solved as the training's were and not used in it; `surrogate` maps one input.
 
     A third of them gives the error's size at each point, s(x) (its root mean square); the others the quantile q of max_x |error(x)| / s(x):
     the width is q s(x), so that a band for all points at once is narrow where errors are. Pointwise, the quantile is each point's own, of
@@ -57,18 +58,22 @@ def conformal_band(surrogate: Callable[[Array], Array], inputs: Float[np.ndarray
     (2022), modulated by the standard deviation.
     """
     require(kind in get_args(Kind), "kind", f"one of {', '.join(get_args(Kind))}", kind)
-    errors = np.abs(answers(surrogate, inputs) - outputs)
+    require(bool(np.isfinite(outputs).all()), "outputs", "finite values", "NaN or infinity", "repair or drop those samples")
+    u, outputs = answers(surrogate, inputs), np.asarray(outputs)
+    require(u.shape == outputs.shape, "outputs", f"the shape of the surrogate's answers, {u.shape}", outputs.shape)
+    errors = np.abs(u - outputs)
     if kind == "pointwise":
         return Band(jnp.asarray(conformal_quantile(errors, coverage)), coverage, kind)
-    third = len(errors) // 3
-    require(third >= 2, "samples", "at least 6", len(errors))
+    third, least = len(errors) // 3, math.ceil(1.5 * math.ceil(coverage / (1 - coverage) - 1e-9)) + 2
+    require(len(errors) >= least, "samples", f"at least {least} for a coverage of {coverage:g}, a third of them for the shape", len(errors))
     size = np.sqrt(np.mean(errors[:third] ** 2, axis=0))
     size = np.maximum(size, 1e-3 * size.max() + np.finfo(size.dtype).tiny)  # walls, where the answer is given
     scores = (errors[third:] / size).reshape(len(errors) - third, -1).max(axis=1)
     return Band(jnp.asarray(conformal_quantile(scores, coverage) * size), coverage, kind)
 
 
-def answers(surrogate: Callable[[Array], Array], inputs: Float[np.ndarray, "n *grid c_in"]) -> Float[np.ndarray, "n *grid c"]:
-    """The surrogate on samples, a batch at a time."""
-    call = jax.jit(lambda a: surrogate(a))
+def answers(surrogate: Callable[[Array], Array], inputs: Float[Either, "n *grid c_in"]) -> Float[np.ndarray, "n *grid c"]:
+    """The surrogate, of one input, on samples, a batch at a time. Raises `UsageError` for samples that are not finite."""
+    require(bool(np.isfinite(inputs).all()), "inputs", "finite values", "NaN or infinity", "repair or drop those samples")
+    call = jax.jit(jax.vmap(surrogate))
     return np.concatenate([np.asarray(call(jnp.asarray(inputs[i : i + BATCH]))) for i in range(0, len(inputs), BATCH)])

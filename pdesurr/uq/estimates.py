@@ -13,7 +13,7 @@ from jaxtyping import Array, Float
 from pdesurr import metrics
 from pdesurr.checks import require
 from pdesurr.fields import Grid
-from pdesurr.uq.conformal import BATCH, answers, conformal_quantile
+from pdesurr.uq.conformal import BATCH, Either, answers, conformal_quantile
 
 
 class AbstractEstimate(eqx.Module):
@@ -33,9 +33,12 @@ class Corrected(AbstractEstimate):
     grid: Grid = eqx.field(static=True)
 
     def __check_init__(self):
+        require(isinstance(self.grid, Grid), "grid", "a Grid", self.grid, "pde.grid(n)")
         require(hasattr(self.pde, "correction"), "pde", "an equation with a `correction`: a steady one", type(self.pde).__name__)
 
     def __call__(self, a: Float[Array, "*grid c_in"], u: Float[Array, "*grid c"]) -> Float[Array, ""]:
+        single = u.shape[:-1] == a.shape[:-1] == self.grid.shape
+        require(single, "a, u", f"one sample each on {self.grid.shape} nodes", (a.shape, u.shape), "for a batch use jax.vmap")
         found = self.pde.correction(u, a, self.grid)
         norm = lambda v: jnp.sqrt(jnp.sum(self.grid.norm(v) ** 2))  # noqa: E731
         return norm(found) / norm(u)
@@ -44,7 +47,7 @@ class Corrected(AbstractEstimate):
 class Novelty(AbstractEstimate):
     """How unlike the training's an input is, whatever the answer: the root mean square of its coefficients in the training inputs'
     principal components, in units of their standard deviations, and of what the components leave of it, in units of what they leave of
-    other inputs of the same law. About 1 for such inputs. Made by `Novelty.of(inputs)`.
+    other inputs of the same law. About 1 for such inputs. Made by `Novelty.of(inputs)`; the answer is not read.
 
     The second part sees what a check of each value does not: noise and high frequencies of small size, by which a search
     misleads a surrogate."""
@@ -55,10 +58,12 @@ class Novelty(AbstractEstimate):
     rest: Float[Array, ""]
 
     @classmethod
-    def of(cls, inputs: Float[np.ndarray, "n *grid c_in"], energy: float = 0.9999) -> "Novelty":
+    def of(cls, inputs: Float[Either, "n *grid c_in"], energy: float = 0.9999) -> "Novelty":
         """From training inputs: as many components of one half as hold `energy` of its variance; deviations and rest from the other."""
         require(0 < energy < 1, "energy", "a share in (0, 1)", energy)
-        require(len(inputs) >= 20, "inputs", "at least 20 samples", len(inputs))
+        inputs = np.asarray(inputs)
+        sound = len(inputs) >= 20 and bool(np.isfinite(inputs).all()) and bool(np.ptp(inputs) > 0)
+        require(sound, "inputs", "at least 20 samples, finite, not all alike", np.shape(inputs), "pde.sample draws such inputs")
         flat = np.asarray(inputs, np.float64).reshape(len(inputs), -1)
         half, other = flat[::2], flat[1::2]
         mean = half.mean(axis=0)
@@ -71,7 +76,7 @@ class Novelty(AbstractEstimate):
         parts = mean, vt[:kept], deviations, np.maximum(np.sqrt(np.mean(rest**2)), least)
         return cls(*(jnp.asarray(v, jnp.float32) for v in parts))
 
-    def __call__(self, a: Float[Array, "*grid c_in"], u: Float[Array, "*grid c"]) -> Float[Array, ""]:
+    def __call__(self, a: Float[Array, "*grid c_in"], u: Any = None) -> Float[Array, ""]:
         del u
         require(a.size == self.mean.size, "input", f"{self.mean.size} values, as in training", a.size, "resample it to those nodes")
         gap = a.ravel() - self.mean.astype(a.dtype)
@@ -92,18 +97,20 @@ class Calibrated(AbstractEstimate):
         return self.factor.astype(u.dtype) * self.estimate(a, u)
 
 
-def calibrated(estimate: AbstractEstimate, surrogate: Callable[[Array], Array], grid: Grid, inputs: Float[np.ndarray, "n *grid c_in"],
-               outputs: Float[np.ndarray, "n *grid c"], *, coverage: float = 0.9) -> Calibrated:
+def calibrated(estimate: AbstractEstimate, surrogate: Callable[[Array], Array], grid: Grid, inputs: Float[Either, "n *grid c_in"],
+               outputs: Float[Either, "n *grid c"], *, coverage: float = 0.9) -> Calibrated:
     """The estimate as a bound of the relative L2 error, from calibration samples: the factor is the conformal quantile of error / estimate.
-    It holds for inputs of their law; elsewhere as far as the estimate follows the error. Raises `UsageError` as `conformal_quantile`."""
+    `surrogate` maps one input. It holds for inputs of their law; elsewhere as far as the estimate follows the error. Raises `UsageError`
+    as `conformal_quantile`."""
     u = answers(surrogate, inputs)
     errors = in_batches(lambda v, truth: metrics.relative_l2(v, truth, grid), u, outputs)
     sizes = in_batches(estimate, inputs, u)
+    require(bool(np.isfinite(errors).all()), "outputs", "finite solutions, none of them zero", "NaN, infinity or zero")
     factor = conformal_quantile(errors / np.maximum(sizes, np.finfo(sizes.dtype).tiny), coverage)
     return Calibrated(estimate, jnp.asarray(factor), coverage)
 
 
-def in_batches(function: Callable[..., Array], *arrays: np.ndarray) -> Float[np.ndarray, " n"]:
+def in_batches(function: Callable[..., Array], *arrays: Either) -> Float[np.ndarray, " n"]:
     """function(one sample of each array), sample by sample."""
     call = jax.jit(jax.vmap(function))
     parts = (tuple(jnp.asarray(v[i : i + BATCH]) for v in arrays) for i in range(0, len(arrays[0]), BATCH))

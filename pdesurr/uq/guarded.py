@@ -1,6 +1,7 @@
 """The surrogate where it may be trusted, the solver where not."""
 
 import dataclasses
+import math
 from collections.abc import Callable
 
 import jax
@@ -27,7 +28,7 @@ class Guarded:
     """What `guarded` makes: `routed = self(a)`; `calls` counts samples, `solves` those that went to the solver."""
 
     def __init__(self, surrogate: Answer, solver: Answer, estimate: AbstractEstimate, tolerance: float):
-        require(tolerance > 0, "tolerance", "a relative error > 0", tolerance)
+        require(0 < tolerance < math.inf, "tolerance", "a relative error > 0", tolerance)
         self.tolerance, self.calls, self.solves = tolerance, 0, 0
 
         def one(a: Array) -> tuple[Array, Array]:
