@@ -95,10 +95,10 @@ def test_inputs_unlike_the_trainings_are_novel_and_so_is_noise_that_no_value_sho
 
 
 def test_the_guard_sends_to_the_solver_what_the_surrogate_may_not_answer():
-    a = draws(DARCY, NODES, 20)
-    surrogate, solver = wrong(DARCY, NODES, 0.05), lambda v: DARCY.solve(v, NODES)
+    a = draws(POISSON, GRID, 20)
+    surrogate, solver = wrong(POISSON, GRID, 0.3), lambda v: POISSON.solve(v, GRID)
     truth = np.asarray(jax.vmap(solver)(jnp.asarray(a)))
-    estimate = Corrected(DARCY, NODES)
+    estimate = Corrected(POISSON, GRID)
     tolerance = float(np.median(np.asarray(jax.vmap(lambda v: estimate(v, surrogate(v)))(jnp.asarray(a)))))
     guard = guarded(surrogate, solver, estimate, tolerance)
     routed = guard(a)
