@@ -77,6 +77,15 @@ def test_smoke_of_studies(script, child_env, tmp_path):
 
 
 @pytest.mark.slow
+def test_smoke_of_corrected_optimisation(child_env):
+    command = [sys.executable, str(ROOT / "experiments" / "optimisation" / "corrected.py"), "--preset", "smoke", "--json"]
+    done = subprocess.run(command, env=child_env, capture_output=True, text=True, timeout=280)
+    assert done.returncode == 0, done.stderr[-2000:]
+    rows = json.loads(done.stdout.strip().splitlines()[-1])["rows"]
+    assert all(row["excess"] < 0.01 for row in rows if row["method"] == "surrogate corrected") and len(rows) == 6
+
+
+@pytest.mark.slow
 def test_the_official_network_made_again_answers_as_ours(child_env):
     command = [sys.executable, str(ROOT / "experiments" / "benchmarks" / "nsm_step.py"), "--quick", "--json", "--only", "reaction"]
     done = subprocess.run(command, env=child_env, capture_output=True, text=True, timeout=280)

@@ -24,8 +24,7 @@ class AdversarialFlow(AbstractAdaptive):
 
     a renewal is `ascent` steps of Adam on p, each on `batch` of its own samples; then come the network's steps on new samples. With
     `reweighed` each has the weight 1 / p: the network's loss is then an unbiased estimate of the mean square over the region, with less
-    noise than even points have where r is large; in the comparison of samplers errors were half as large or less. Without, it is E_p r^2,
-    as published.
+    noise than even points have where r is large. Without, it is E_p r^2, as published.
 
     The ascent is on log E_p r^2 - smoothness |p|_H1^2: the same direction with the residual in units of its mean, so that `smoothness`
     has no unit: p may narrow to about smoothness^(1 / (d + 2)) of the cube in d axes. Its gradient is the score form, E (r^2 - mean) grad

@@ -49,8 +49,8 @@ class Novelty(AbstractEstimate):
     principal components, in units of their standard deviations, and of what the components leave of it, in units of what they leave of
     other inputs of the same law. About 1 for such inputs. Made by `Novelty.of(inputs)`; the answer is not read.
 
-    The second part sees what a check of each value does not: noise and high frequencies of small size, by which a search
-    misleads a surrogate."""
+    The second part sees noise and high frequencies of small size, which a check of each value does not, but only such as exceed what the
+    components leave: there are at most a sixth as many as inputs, so rough or two-dimensional inputs want thousands."""
 
     mean: Float[Array, " m"]
     components: Float[Array, "k m"]
