@@ -17,9 +17,10 @@ class EnsembleKalman(eqx.Module):
 
         x_j += C_xG (C_GG + covariance / dt)^-1 (y + e_j - G(x_j)),   e_j ~ N(0, covariance / dt)
 
-    with covariances over the ensemble. Started from draws of a Gaussian prior and run for a pseudo-time of 1 (the sum of the dt) a linear G
-    gives the posterior in the limit of many members; a nonlinear one only something like it. x stays in the span of the first ensemble: take at least ten members a parameter, or draw them from a prior that decays.
-    dt is the ensemble's own: the size at which the misfit tells most (see `tell`), the last cut to end at 1.
+    with covariances over the ensemble. Started from draws of a Gaussian prior and run for a pseudo-time of 1 (the sum of the dt) a linear
+    G gives the posterior in the limit of many members; a nonlinear one only something like it. x stays in the span of the first ensemble:
+    take at least ten members a parameter, or draw them from a prior that decays. dt is the ensemble's own: the size at which the misfit
+    tells most (see `tell`), the last cut to end at 1.
 
     `members` `(j, p)` of parameters that may take any real value; `y` `(d,)`; `covariance` `(d,)` of independent noise, or `(d, d)`.
     Source: Iglesias, Law and Stuart, Inverse Problems 29 (2013); adaptive dt: Iglesias and Yang, Inverse Problems 37 (2021).
