@@ -16,7 +16,7 @@ from pdesurr.fields.regions import box
 from pdesurr.models.coordinate import nested_jet
 from pdesurr.models.random_grid import FieldProcess, NumberProcess, RandomGridProcess
 from pdesurr.nn.gaussian import LowRankGaussian
-from pdesurr.objectives.evidence import Evidence
+from pdesurr.objectives.evidence import Evidence, Measured
 from pdesurr.objectives.physics import Equation, Problem
 from pdesurr.pdes import QuasilinearPoisson
 from pdesurr.train import TrainConfig, fit
@@ -30,8 +30,9 @@ POINTS = 12
 PROBLEM = Problem({"equation": Equation(PDE.residual_of_numbers, (LINE,), POINTS)}, ("x",))
 
 
-def walls(x, v):
+def walls(x, v, w):
     """(1 - x^2) v."""
+    del w
     return (x * x).scale(-1.0).shift(1.0) * v
 
 
@@ -94,7 +95,7 @@ def test_the_bound_of_a_sharp_process_is_its_means_residual(x64):
 
     def mean(point):
         at = Jet.coordinates(point[None])
-        return walls(at, model.forward.jets(at, p)[0]).value[0, 0]
+        return walls(at, model.forward.jets(at, p)[0], None).value[0, 0]
 
     given = [AutodiffField(lambda q: PDE.coefficient(params["z"], q[0]), ("x",)), AutodiffField(lambda q: 1.5 + 0 * q[0], ("x",))]
     residual: Any = PDE.residual(AutodiffField(mean, ("x",)), *given)
@@ -109,6 +110,23 @@ def test_the_gradient_reaches_every_number():
     gradient = eqx.filter_jit(eqx.filter_grad(lambda m: Evidence(PROBLEM)(m, batch, KEY)[0]))(model)
     for path, leaf in jax.tree_util.tree_flatten_with_path(eqx.filter(gradient, eqx.is_inexact_array))[0]:
         assert bool(jnp.all(jnp.isfinite(leaf))) and bool(jnp.any(leaf != 0)), jax.tree_util.keystr(path)
+
+
+def test_the_likelihood_of_measured_values_is_that_of_the_whole_gaussian(x64):
+    model, at, sigma = pair(), jnp.asarray([[-0.5], [0.1], [0.7]]), 0.3
+    draw = lambda key: {**PDE.numbers(key), "y": jnp.asarray([[0.2], [0.5], [-0.1]])}  # noqa: E731
+    batch = NumberSource(draw, PDE.grid(8), 2, 0).take(jnp.arange(2))
+    loss, metrics = Measured(at, sigma)(model, batch, None)
+    wanted = []
+    for i in range(2):
+        p = jax.tree.map(lambda v, i=i: v[i], batch.input.params)
+        u = model.field(p["z"], p["w"], at)
+        covariance = jnp.diag(u.deviation**2 + sigma**2) + u.factors @ u.factors.T
+        wanted.append(jax.scipy.stats.multivariate_normal.logpdf(p["y"].ravel(), u.mean, covariance))
+    np.testing.assert_allclose(metrics["likelihood"], np.mean(wanted), rtol=1e-5)
+    np.testing.assert_allclose(loss, -metrics["likelihood"] / 3, rtol=1e-6)
+    with pytest.raises(UsageError, match="measured values"):
+        Measured(at[:2], sigma)(model, batch, None)
 
 
 @pytest.mark.slow

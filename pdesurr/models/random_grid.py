@@ -130,8 +130,8 @@ class NumberProcess(eqx.Module):
 class RandomGridProcess(eqx.Module):
     """Both directions of a parametric problem: `forward`, from numbers to the field, and `inverse`, from the field to the unknown ones.
 
-    `constraint(x, v)`: what holds by construction, from a jet of coordinates x and one of free values v, linear in v: on the walls u = 0,
-    say. Numbers p are z, the unknown, and w, the known. Trained by `objectives.evidence.Evidence`.
+    `constraint(x, v, w)`: what holds by construction, from a jet of coordinates x and one of free values v, linear in v: u = 0 on walls,
+    say, or a start that the known numbers w describe. z are the unknown ones. Trained by `objectives.evidence.Evidence`.
     """
 
     forward: FieldProcess
@@ -149,7 +149,7 @@ class RandomGridProcess(eqx.Module):
         """The Gaussian of u at the points, channel after channel at each: `n channels` numbers."""
         at = Jet.coordinates(x)
         mean, deviation, factors = (j.value for j in self.forward.jets(at, jnp.concatenate([z, w])))
-        bound = lambda v: self.constraint(at, Jet((v,), at.indices)).value  # noqa: E731
+        bound = lambda v: self.constraint(at, Jet((v,), at.indices), w).value  # noqa: E731
         lift = bound(jnp.zeros_like(mean))
         scaled = bound(deviation) - lift
         factors = factors.reshape(*mean.shape, self.forward.rank)

@@ -1,4 +1,4 @@
-"""The evidence of an equation for a pair of random grid processes: learning both directions without a solution."""
+"""What random grid processes are trained by: the evidence of an equation, without a solution, and the likelihood of measured values."""
 
 from typing import Any
 
@@ -56,9 +56,37 @@ class Evidence(eqx.Module):
         free = mean + deviation.linear(lambda part: part * own)
         if model.forward.rank:
             free = free + factors.linear(lambda part: part.reshape(*mean.value.shape, -1) @ shared)
-        u = model.constraint(x, free)
+        u = model.constraint(x, free, w)
         r = self.problem.evaluate(name, u, drawn, params)
         likelihood = -0.5 * jnp.sum((r / self.noise) ** 2 + jnp.log(2 * jnp.pi * jnp.asarray(self.noise, x.dtype) ** 2))
         alpha = LowRankGaussian(mean.value.ravel(), deviation.value.ravel(), factors.value.reshape(mean.value.size, -1))
         beta = model.inverse(u.value, drawn.points, w)
         return likelihood + beta.log_density(z) - alpha.log_density(free.value.ravel()), jnp.mean(r**2)
+
+
+class Measured(eqx.Module):
+    """Minus the log likelihood of values y that were measured at points `at`, a value,
+
+        - E_{z, w, y} log N(y; u(at), covariance of u(at) + deviation^2), u ~ alpha(u | z, w, at),
+
+    all values of a sample together. The batch's input has `params` z, w and y `(n, channels)`; `deviation` is that of the noise. Add it to
+    `Evidence` by `Mixed`. Raises `UsageError` for values of another shape. Source: as of `Evidence`, the data-assisted case.
+    """
+
+    at: Float[Array, "n d"]
+    deviation: float | Float[Array, ""]
+
+    def __call__(self, model: Any, batch: Batch, key: Key | None) -> tuple[Array, Metrics]:
+        del key
+        shape = (len(self.at), model.forward.out_channels)
+        y = batch.input.params.get("y")
+        sound = y is not None and y.shape[1:] == shape
+        require(sound, "params['y']", f"measured values, {shape} of each sample", getattr(y, "shape", None))
+
+        def one(p: dict[str, Array]) -> Array:
+            u = model.field(p["z"], p["w"], self.at)
+            noisy = LowRankGaussian(u.mean, jnp.sqrt(u.deviation**2 + jnp.asarray(self.deviation, u.mean.dtype) ** 2), u.factors)
+            return noisy.log_density(p["y"].ravel())
+
+        likelihood = jnp.mean(jax.vmap(one)(batch.input.params))
+        return -likelihood / (shape[0] * shape[1]), {"likelihood": likelihood}

@@ -24,11 +24,13 @@ from pdesurr.pdes.nonlinear_poisson import NonlinearPoisson
 from pdesurr.pdes.poisson import Poisson
 from pdesurr.pdes.quasilinear_poisson import QuasilinearPoisson
 from pdesurr.pdes.reaction_diffusion import ReactionDiffusion
+from pdesurr.pdes.unsteady_cavity import UnsteadyCavity
 from pdesurr.pdes.wave import Wave
 
 __all__ = [
     "AbstractEvolution", "AbstractPDE", "AbstractPeriodicEvolution", "Advection", "AllenCahn", "Burgers", "Burgers2D", "Cavity",
     "Darcy", "FlowMixing", "GaussianStart", "GrayScott", "Heat", "Helmholtz", "KernelStart", "KleinGordon", "KortewegDeVries",
     "KuramotoSivashinsky", "LogNormal", "Lorenz96", "NavierStokes", "NonlinearDiffusion", "NonlinearPoisson", "PiecewiseConstant",
-    "Poisson", "QuasilinearPoisson", "ReactionDiffusion", "Setting", "Trigonometric", "Wave",
+    "Poisson", "QuasilinearPoisson", "ReactionDiffusion", "Setting", "Trigonometric", "UnsteadyCavity",
+    "Wave",
 ]

@@ -1,12 +1,10 @@
 """The lid-driven cavity: steady incompressible flow in a closed square."""
 
 import math
-from typing import NamedTuple
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jax.core import Tracer
 from jaxtyping import Array, Bool, Float
 
@@ -15,6 +13,7 @@ from pdesurr.fields import AbstractField, ChebyshevBasis, Grid, d, laplacian
 from pdesurr.pdes._direct import AbstractDirect, by_nodes
 from pdesurr.pdes._inputs import require_numbers
 from pdesurr.solvers.newton import newton
+from pdesurr.solvers.stream import LidStream
 from pdesurr.types import Key
 
 SOLVED = 1e-7  # largest residual, relative to the largest viscous term, that counts as solved
@@ -94,51 +93,14 @@ class Cavity(AbstractDirect):
         return by_nodes(self, key, grid, finer)
 
     def _stream(self, lid: Float[Array, " n"], grid: Grid) -> tuple[Float[Array, "n n"], Bool[Array, ""]]:
-        x, y = (_clamped(b.n) for b in grid.bases)
-        h = grid.bases[1].nodes[1:-1]
-        lift = (h**2 * (h - 1), 3 * h**2 - 2 * h, 6 * h - 2, np.full_like(h, 6.0))  # 0 at y = 0 and 1, slope 1 at y = 1, and derivatives
-        profile = lid[1:-1]
-
-        def part(phi: Array, i: int, j: int) -> Array:
-            """The derivative of order i along x and j along y of psi at the inner nodes."""
-            left = jnp.matmul(jnp.asarray(x[i]), phi, precision="highest") if i else phi
-            both = jnp.matmul(left, jnp.asarray(x[j] if y is x else y[j]).T, precision="highest") if j else left
-            along = jnp.asarray(x[i]) @ profile if i else profile
-            return both + (along[:, None] * jnp.asarray(lift[j])[None, :] if j < 4 else 0.0)
-
-        def equation(phi: Array, re: Array) -> Array:
-            w_x, w_y = part(phi, 3, 0) + part(phi, 1, 2), part(phi, 2, 1) + part(phi, 0, 3)
-            bend = part(phi, 4, 0) + 2 * part(phi, 2, 2) + part(phi, 0, 4)
-            return part(phi, 1, 0) * w_y - part(phi, 0, 1) * w_x + bend / re
-
+        stream, inner = LidStream(grid), lid[1:-1]
+        equation = lambda phi, re: stream.advection(phi, inner) - stream.diffusion(phi, inner) / re  # noqa: E731
         re = jnp.asarray(self.re, lid.dtype)
         stages = 6 if isinstance(self.re, jax.Array) else max(1, 1 + math.ceil(math.log2(float(self.re) / 100)))
         first = jnp.minimum(re, 100.0)
-        phi = jnp.zeros((len(profile), grid.shape[1] - 2), lid.dtype) + 0 * profile[:, None]
+        phi = jnp.zeros((len(inner), grid.shape[1] - 2), lid.dtype) + 0 * inner[:, None]
         for i in range(stages):
             now = first * (re / first) ** (1.0 if stages == 1 else i / (stages - 1))
             phi, residual = newton(lambda p, now=now: equation(p, now), phi, 8 if i == stages - 1 else 4)
-        scale = jnp.max(jnp.abs(part(phi, 4, 0))) / re
-        inner = phi + profile[:, None] * jnp.asarray(lift[0])[None, :]
-        return jnp.pad(inner, 1), jnp.isfinite(residual) & (residual <= SOLVED * scale)
-
-
-class _Clamped(NamedTuple):
-    """Matrices of derivatives 0 to 4 on (0, 1) at the inner nodes of functions that vanish with their slope at both ends."""
-
-    zero: np.ndarray
-    one: np.ndarray
-    two: np.ndarray
-    three: np.ndarray
-    four: np.ndarray
-
-
-def _clamped(n: int) -> _Clamped:
-    """Of p = (1 - s^2) q, q = 0 at the ends: p^(k) = (1 - s^2) q^(k) - 2 k s q^(k-1) - k (k - 1) q^(k-2)."""
-    basis = ChebyshevBasis(n)
-    s = basis.nodes[1:-1, None]
-    q = [basis.differentiation_matrix(k)[1:-1, 1:-1] if k else np.eye(n - 2) for k in range(5)]
-    zero = np.zeros_like(q[0])
-    of = lambda k: q[k] if k >= 0 else zero  # noqa: E731
-    p = [((1 - s**2) * of(k) - 2 * k * s * of(k - 1) - k * (k - 1) * of(k - 2)) / (1 - s.T**2) * 2.0**k for k in range(5)]
-    return _Clamped(*p)
+        scale = jnp.max(jnp.abs(stream.part(phi, inner, 4, 0))) / re
+        return stream.whole(phi, inner), jnp.isfinite(residual) & (residual <= SOLVED * scale)

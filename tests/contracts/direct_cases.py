@@ -11,7 +11,8 @@ import jax.numpy as jnp
 from pdesurr.pdes import FlowMixing, Helmholtz, KleinGordon, NonlinearDiffusion, NonlinearPoisson, Poisson, QuasilinearPoisson, Wave
 from pdesurr.pdes._direct import AbstractDirect
 
-ALONE = {"Cavity": "test_cavity.py", "Darcy": "test_darcy.py", "Lorenz96": "test_lorenz_96.py"}
+ALONE = {"Cavity": "test_cavity.py", "Darcy": "test_darcy.py", "Lorenz96": "test_lorenz_96.py",
+         "UnsteadyCavity": "test_unsteady_cavity.py"}
 
 
 @dataclass(frozen=True)
