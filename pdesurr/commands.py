@@ -15,7 +15,7 @@ from pdesurr.commands_data import Export, Generate, Import, Inspect, pairs
 
 @dataclasses.dataclass(frozen=True)
 class Run:
-    """The main job: JMLR Burgers data, an FNO, its errors and costs, a report.
+    """The main job: JMLR Burgers data, an FNO, its errors and costs, an inverse problem with it, a report.
 
     Example: pdesurr run --preset cpu
     """
@@ -39,7 +39,7 @@ class Run:
         results = workflow.run(dataclasses.replace(config, training=training), folder, say)
         for resolution, error in results["errors"].items():
             say(f"test error at {resolution} nodes: {error['mean']:.2e} (relative L2, mean of {error['samples']} samples)", result=True)
-        for line in report.cost_lines(results):
+        for line in (*report.cost_lines(results), report.recovery_line(results["recovery"])):
             say(line, result=True)
         say(f"report: {folder / 'report.md'}", result=True)
         return {**results, "report": str(folder / "report.md")}

@@ -41,6 +41,8 @@ def write_report(
     if test.grid.ndim == 1:
         drawings["predictions"] = lambda: _predictions(plt, surrogate, test, strides[0], next(iter(errors.values())))
         drawings["spectrum"] = lambda: _spectrum(plt, surrogate, test, strides)
+    if "recovery" in results:
+        drawings["recovery"] = lambda: _recovery(plt, results["recovery"], surrogate.spec)
     for name, draw in drawings.items():
         figure = draw()
         figure.savefig(folder / "figures" / f"{name}.png", bbox_inches="tight")
@@ -99,6 +101,49 @@ def _spectrum(plt: Any, surrogate: Surrogate, test: Dataset, strides: list[int],
     axis.set(xlabel="wavenumber (middle of its band; the first holds the mean)", ylabel="RMS in band")
     axis.legend(loc="center left", bbox_to_anchor=(1.0, 0.5))
     return figure
+
+
+def _recovery(plt: Any, found: dict[str, Any], spec: Spec) -> Any:
+    figure, axes = plt.subplots(1, 2, figsize=(10, 3), sharex=True)
+    styles = {"truth": (TRUTH, "-", "truth"), "alone": (MODEL, "--", "found by the surrogate alone"),
+              "corrected": (SERIES[0], "--", "corrected by the solver")}
+    names = [c.name if c.time is None else f"{c.name}(t = {c.time:g})" for c in (spec.input[0], spec.output[0])]
+    for axis, part, name in zip(axes, ("starts", "ends"), names, strict=True):
+        for key, (colour, line, label) in styles.items():
+            axis.plot(found["x"], found[part][key], line, color=colour, lw=2 if key == "truth" else 1.2, label=label)
+        axis.set(xlabel=spec.grid.names[0], ylabel=name)
+    axes[1].plot(found["at"], found["values"], "o", ms=3.5, color="#777777", label="readings")
+    axes[1].set_title("by the true solver", fontsize=9)
+    axes[1].legend(loc="center left", bbox_to_anchor=(1.0, 0.5))
+    return figure
+
+
+def recovery_line(found: dict[str, Any]) -> str:
+    """What the inverse problem came to, in a sentence."""
+    return (f"from {found['readings']} noisy readings the surrogate alone finds a start with objective {found['verified']:.4g} (it claims "
+            f"{found['claimed']:.4g}); corrected by {found['solves']} true solves: {found['corrected']:.4g}")
+
+
+def _inverse(found: dict[str, Any] | None) -> str:
+    """The section on the inverse problem."""
+    if found is None:
+        return ""
+    return f"""## An inverse problem
+
+The start from {found["readings"]} readings of the end with {100 * found["noise"]:g} % noise, as the most probable combination of
+{found["directions"]} principal components of the prior, with the surrogate loaded from `bundle/` (`pdesurr.optimise.minimise`), and with the
+true solver correcting it (`trust_region`). The objective is half the squared misfit in units of the noise plus half the squared
+coefficients: lower is better, and the solver has the last word.
+
+| | objective, as the surrogate claims | by the true solver | true solves | relative L2 error of the start |
+| --- | --- | --- | --- | --- |
+| surrogate alone | {found["claimed"]:.4g} | {found["verified"]:.4g} | 1 | {found["error"]:.2g} |
+| corrected | | {found["corrected"]:.4g} | {found["solves"]} | {found["corrected_error"]:.2g} |
+
+Diffusion hides much of a start from its end: that error cannot be small, whatever the method.
+
+![The start found, and its end](figures/recovery.png)
+"""
 
 
 def _training(plt: Any, history: list[dict[str, Any]]) -> Any:
@@ -199,6 +244,7 @@ The weights were chosen on {config["validation"]} validation samples (best: {res
 
 Training took {seconds(results["training_seconds"])} on {device}; {results["parameters"]} real weights, seed {results["seed"]}.
 
+{_inverse(results.get("recovery"))}
 {_pictures(figures)}
 
 ## To repeat this

@@ -1,4 +1,4 @@
-"""The main job end to end: a data set, a trained surrogate, its errors and its cost, a run folder with a report."""
+"""The main job end to end: a data set, a trained surrogate, its errors and its cost, an inverse problem, a run folder with a report."""
 
 import dataclasses
 import json
@@ -25,6 +25,7 @@ from pdesurr.data.schema import IMPORTED
 from pdesurr.data.sources import AbstractSource, ArraySource
 from pdesurr.pdes import AbstractPDE, Burgers
 from pdesurr.recipes import make_pde
+from pdesurr.recovery import recover
 from pdesurr.report import write_report
 from pdesurr.surrogates import Surrogate, save_surrogate
 from pdesurr.surrogates.assess import evaluate, make_surrogate, summary
@@ -96,7 +97,7 @@ PRESETS = {
 
 
 def run(config: RunConfig, folder: Path, say: Callable[[str], None]) -> dict[str, Any]:
-    """Generate, train, evaluate, time, report. What an earlier call finished is reused; what it left half done is resumed.
+    """Generate, train, evaluate, time, load what was kept and invert with it, report. What an earlier call finished is reused; what it left half done is resumed.
 
     Returns what it also writes as `results.json`. Raises `CheckpointError` if the folder holds a run with another config.
     """
@@ -131,6 +132,8 @@ def run(config: RunConfig, folder: Path, say: Callable[[str], None]) -> dict[str
         "parameters": sum(v.size for v in jax.tree.leaves(eqx.filter(surrogate.model, eqx.is_inexact_array))),
         "cost": compare_cost(surrogate, pde, test, config.stride, float(np.mean(next(iter(errors.values()))))),
     }
+    say("finding a start from noisy readings of its end, by the bundle ...")
+    results["recovery"] = recover(folder / "bundle", pde, train.grid)
     write_report(folder, results, surrogate, test, strides, errors, result.history)
     write_json(folder / "results.json", results)
     return results
@@ -244,7 +247,7 @@ def _leaves(config: Any, name: str = "") -> dict[str, Any]:
 def _is_finished(folder: Path) -> bool:
     """Whether everything a run leaves is there, and the bundle sound."""
     needed = ["results.json", "report.md", *(f"data/{name}.h5" for name in ("train", "validation", "test"))]
-    if not all((folder / name).is_file() for name in needed):
+    if not all((folder / name).is_file() for name in needed) or "recovery" not in read_json(folder / "results.json"):
         return False
     shown = re.findall(r"\(figures/(\w+\.png)\)", (folder / "report.md").read_text())
     figures = all((folder / "figures" / name).is_file() for name in shown)

@@ -22,7 +22,7 @@ LEVELS = [
     ["train"],
     ["surrogates"],
     ["uq", "optimise"],
-    ["report"],
+    ["report", "recovery"],
     ["workflow"],
     ["doctor"],
     ["commands_data"],
