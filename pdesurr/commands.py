@@ -206,6 +206,50 @@ class Predict:
 
 
 @dataclasses.dataclass(frozen=True)
+class Compare:
+    """Is a surrogate worth while? Its error and time beside those of the solver's settings, on fresh samples, batched alike.
+
+    Example: pdesurr compare burgers-fno --out front.png --spent 600
+    """
+
+    surrogate: Annotated[str, tyro.conf.Positional]
+    """A name in the package's catalogue, or the path of a bundle or of a run folder that has one."""
+    samples: int = 32
+    """Fresh draws of the prior, solved by the reference."""
+    seed: int = 0
+    """Of these draws."""
+    spent: float | None = None
+    """Seconds that data and training took: then the number of samples after which they are won back is told."""
+    out: Path | None = None
+    """A picture to write (.png, .svg or .pdf)."""
+
+    def __call__(self, say: Any) -> Any:
+        from pdesurr import report, workflow
+        from pdesurr.surrogates import assess, zoo
+
+        require(self.samples >= 1, "--samples", "at least 1", self.samples)
+        require(self.spent is None or self.spent >= 0, "--spent", "seconds >= 0", self.spent)
+        suffixes = (".png", ".svg", ".pdf")
+        require(self.out is None or self.out.suffix in suffixes, "--out", f"a file that ends in {', '.join(suffixes)}", self.out)
+        known = self.surrogate in zoo.catalogue()
+        surrogate = zoo.load(self.surrogate) if known else assess.bundle_of(Path(self.surrogate))
+        found = workflow.compare(surrogate, self.samples, self.seed, self.spent)
+        rows = [("surrogate", found["surrogate"]), *(
+            (f"{f['route']}, {'x'.join(map(str, f['nodes']))} nodes" + (f", {f['steps']} steps" if f["steps"] else ""), f)
+            for f in found["solver"])]
+        for name, f in rows:
+            say(f"{f['error']:.2e}  {report.seconds(f['seconds']):>8} a sample  {name}", result=True)
+        if self.spent is not None:
+            won = "never: a setting of the solver is as accurate and faster" if found["break_even"] is None else (
+                f"after {found['break_even']:.3g} samples")
+            say(f"{self.spent:g} s of data and training are won back {won}", result=True)
+        if self.out is not None:
+            report.draw_front(found, self.out)
+            say(f"figure: {self.out}", result=True)
+        return found
+
+
+@dataclasses.dataclass(frozen=True)
 class Doctor:
     """Devices, versions, precision, memory, cache and the run folder, and what is wrong with them; exit code 1 if something is.
 
@@ -261,4 +305,4 @@ class Zoo:
         return found
 
 
-Command = Run | Generate | Import | Export | Train | Evaluate | Predict | Inspect | Doctor | Zoo
+Command = Run | Generate | Import | Export | Train | Evaluate | Predict | Compare | Inspect | Doctor | Zoo

@@ -30,12 +30,7 @@ def write_report(
     history: list[dict[str, Any]],
 ) -> Path:
     """Figures into `folder/figures`, then `folder/report.md`."""
-    import matplotlib
-
-    matplotlib.use("Agg")
-    import matplotlib.pyplot as plt
-
-    plt.rcParams.update({"figure.dpi": 110, "axes.spines.top": False, "axes.spines.right": False, "font.size": 9, "legend.frameon": False})
+    plt = pyplot()
     (folder / "figures").mkdir(exist_ok=True)
     drawings = {"training": lambda: _training(plt, history), "distribution": lambda: _distribution(plt, errors)}
     if test.grid.ndim == 1:
@@ -131,8 +126,8 @@ def _inverse(found: dict[str, Any] | None) -> str:
     return f"""## An inverse problem
 
 The start from {found["readings"]} readings of the end with {100 * found["noise"]:g} % noise, as the most probable combination of
-{found["directions"]} principal components of the prior, with the surrogate loaded from `bundle/` (`pdesurr.optimise.minimise`), and with the
-true solver correcting it (`trust_region`). The objective is half the squared misfit in units of the noise plus half the squared
+{found["directions"]} principal components of the prior, with the surrogate loaded from `bundle/` (`pdesurr.optimise.minimise`), and
+with the true solver correcting it (`trust_region`). The objective is half the squared misfit in units of the noise plus half the squared
 coefficients: lower is better, and the solver has the last word.
 
 | | objective, as the surrogate claims | by the true solver | true solves | relative L2 error of the start |
@@ -155,6 +150,29 @@ def _training(plt: Any, history: list[dict[str, Any]]) -> Any:
     axis.xaxis.get_major_locator().set_params(integer=True)
     axis.legend()
     return figure
+
+
+def draw_front(found: dict[str, Any], path: Path) -> None:
+    """Error against time of a surrogate and of the solver's settings (what `workflow.compare` gives), as a picture."""
+    plt = pyplot()
+    figure, axis = plt.subplots(figsize=(5, 3.4))
+    axis.loglog(*([f[k] for f in found["solver"]] for k in ("seconds", "error")), "o-", color=TRUTH, ms=4, lw=1.2, label="solver")
+    axis.loglog(found["surrogate"]["seconds"], found["surrogate"]["error"], "*", color=MODEL, ms=12, label="surrogate")
+    axis.set(xlabel=f"seconds a sample, batch of {found['samples']}", ylabel="relative L2 error")
+    axis.legend()
+    figure.savefig(path, bbox_inches="tight")
+    plt.close(figure)
+
+
+def pyplot() -> Any:
+    """Matplotlib without a screen, in this report's style."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    import matplotlib.pyplot as plt
+
+    plt.rcParams.update({"figure.dpi": 110, "axes.spines.top": False, "axes.spines.right": False, "font.size": 9, "legend.frameon": False})
+    return plt
 
 
 def seconds(value: float) -> str:

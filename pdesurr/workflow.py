@@ -22,14 +22,14 @@ from pdesurr.data import Dataset, DatasetInfo, generate, open_dataset, read_info
 from pdesurr.data.augment import AugmentedSource, reflection
 from pdesurr.data.scaling import ChannelScaler, Scaled, encoded, fit_scaler
 from pdesurr.data.schema import IMPORTED
-from pdesurr.data.sources import AbstractSource, ArraySource
+from pdesurr.data.sources import AbstractSource, ArraySource, PDESource
 from pdesurr.pdes import AbstractPDE, Burgers
 from pdesurr.recipes import make_pde
 from pdesurr.recovery import recover
 from pdesurr.report import write_report
 from pdesurr.surrogates import Surrogate, save_surrogate
 from pdesurr.surrogates.assess import evaluate, make_surrogate, summary
-from pdesurr.surrogates.compare import cheapest_setting, seconds_per_sample
+from pdesurr.surrogates.compare import break_even, cheapest_setting, pareto_front, sample_errors, seconds_per_sample
 from pdesurr.train import FitResult, TrainConfig, fit
 
 
@@ -97,7 +97,8 @@ PRESETS = {
 
 
 def run(config: RunConfig, folder: Path, say: Callable[[str], None]) -> dict[str, Any]:
-    """Generate, train, evaluate, time, load what was kept and invert with it, report. What an earlier call finished is reused; what it left half done is resumed.
+    """Generate, train, evaluate, time, load what was kept and invert with it, report. What an earlier call finished is reused; what it left
+    half done is resumed.
 
     Returns what it also writes as `results.json`. Raises `CheckpointError` if the folder holds a run with another config.
     """
@@ -199,6 +200,21 @@ def compare_cost(surrogate: Surrogate, pde: AbstractPDE, test: Dataset, stride: 
         "reference": "Cole-Hopf by FFT",
         "equal_error": cheapest_setting(pde, inputs, outputs, grid, error),
     }
+
+
+def compare(surrogate: Surrogate, samples: int, seed: int, spent: float | None) -> dict[str, Any]:
+    """Error and seconds a sample of the surrogate and of the solver's settings that are worth while, on fresh draws of the prior, batched
+    alike; after how many samples the seconds `spent` are won back (None: never, or not asked)."""
+    pde, grid = make_pde(surrogate.spec.pde, surrogate.spec.parameters), surrogate.spec.grid
+    source = PDESource(pde, grid, samples, seed, draws=samples)
+    batch = jax.jit(source.take)(jnp.arange(samples))
+    inputs, outputs = (np.asarray(s.values) for s in (batch.input, batch.output))
+    own = {"error": float(np.mean(sample_errors(surrogate, inputs, outputs, grid))),
+           "seconds": seconds_per_sample(jax.jit(lambda v: surrogate(v)), jnp.asarray(inputs, jnp.float32))}
+    front = pareto_front(pde, inputs, outputs, grid)
+    queries = None if spent is None else break_even(spent, own["seconds"], front, own["error"])
+    return {"nodes": list(grid.shape), "samples": samples, "surrogate": own, "solver": front, "spent": spent, "break_even": queries,
+            "environment": environment()}
 
 
 def environment() -> dict[str, Any]:

@@ -1,7 +1,9 @@
 """The artefact: predictions, warnings, gradients, and bundles that cannot be trusted."""
 
+import dataclasses
 import json
 import warnings
+from itertools import pairwise
 
 import jax
 import jax.numpy as jnp
@@ -14,7 +16,7 @@ from pdesurr.data.scaling import ChannelScaler, Scaled
 from pdesurr.models import FNO
 from pdesurr.pdes import Burgers
 from pdesurr.surrogates import Channel, RangeWarning, Spec, Surrogate, load_surrogate, save_surrogate
-from pdesurr.surrogates.compare import best_within, cheapest_setting, sample_errors, seconds_per_sample
+from pdesurr.surrogates.compare import best_within, break_even, cheapest_setting, pareto_front, sample_errors, seconds_per_sample
 
 PDE = Burgers(nu=0.5)
 GRID = PDE.grid(32)
@@ -61,6 +63,20 @@ def test_warnings_outside_the_trained_range(surrogate):
     assert "training saw [-4, 4]" in str(found[0].message) and "input norms" in str(found[1].message)
     with pytest.warns(RangeWarning, match="input norms"):
         surrogate.predict(a * 1e-3)
+
+
+def test_an_answer_comes_with_the_error_that_is_known_of_it(surrogate):
+    a = inputs()
+    u, e = surrogate.predict(a, error=True)
+    np.testing.assert_array_equal(u, surrogate.predict(a))
+    np.testing.assert_array_equal(e, [ERROR["p95"]] * 3)
+    with pytest.warns(RangeWarning):
+        assert surrogate.predict(a.at[1].add(10.0), error=True)[1].tolist() == [0.02, np.inf, 0.02]
+    assert surrogate.predict(a[0], error=True)[1] == 0.02
+    untested = Surrogate(surrogate.model, dataclasses.replace(surrogate.spec, errors={}))
+    assert np.isinf(untested.predict(a, error=True)[1]).all()
+    with pytest.raises(UsageError, match="inside jit"):
+        jax.jit(lambda v: surrogate.predict(v, error=True))(a)
 
 
 @pytest.mark.parametrize(
@@ -145,6 +161,31 @@ def test_the_best_within_a_time_is_as_fast_and_more_time_is_no_worse():
     ample = best_within(PDE, a, u, grid, 1.0)
     assert ample is not None and ample["seconds"] <= 1.0 and ample["error"] < 1e-3
     assert best_within(PDE, a, u, grid, 0.0) is None
+
+
+@pytest.mark.slow
+def test_a_front_falls_and_pays_back_what_it_saves():
+    grid = PDE.grid(64)
+    a = np.asarray(inputs(4, grid))
+    u = np.asarray(jax.vmap(lambda v: PDE.solve(v, grid, method="heat_kernel"))(jnp.asarray(a)))
+    few = _Few()
+    front = pareto_front(few, a, u, grid)
+    assert 1 <= len(front) <= 3 and all(f["error"] > g["error"] for f, g in pairwise(front)), front
+    assert all(f["seconds"] <= g["seconds"] for f, g in pairwise(front))
+    rows = [{"seconds": 1.0, "error": 0.1}, {"seconds": 3.0, "error": 0.01}]
+    assert break_even(100.0, 0.5, rows, 0.1) == 200.0 and break_even(100.0, 1.0, rows, 0.05) == 50.0
+    assert break_even(100.0, 1.0, rows, 0.2) is None and break_even(100.0, 0.5, rows, 0.001) is None
+
+
+class _Few(Burgers):
+    """Three of the equation's settings."""
+
+    def __init__(self):
+        super().__init__(nu=0.5)
+
+    def settings(self, grid):
+        found = [s for group in Burgers(nu=0.5).settings(grid) for s in group]
+        return ((found[0], found[len(found) // 2], found[-1]),)
 
 
 def test_bundle_files_and_card(bundle, surrogate):

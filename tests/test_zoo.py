@@ -157,3 +157,15 @@ def test_the_command_lists_shows_and_verifies(mirror, capsys):
     (mirror / "mine" / "README.md").write_text("better")
     assert main(["zoo", "verify", "--source", str(mirror)]) == 1 and "README.md does not match" in capsys.readouterr().err
     assert main(["zoo", "show"]) == 2 and "pdesurr zoo list tells them" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_compare_says_whether_it_is_worth_while(mirror, tmp_path, capsys):
+    call = ["compare", str(mirror / "mine"), "--samples", "4", "--spent", "10", "--out", str(tmp_path / "front.svg")]
+    assert main([*call, "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["surrogate"]["error"] > 0.1 > found["solver"][-1]["error"] and found["spent"] == 10  # it is untrained
+    assert (tmp_path / "front.svg").stat().st_size > 5000
+    assert main(call) == 0 and "are won back" in capsys.readouterr().out
+    assert main(["compare", "nothing-here"]) == 1 and "no such bundle" in capsys.readouterr().err
+    assert main(["compare", "burgers-fno", "--out", "front.gif"]) == 2 and "ends in .png" in capsys.readouterr().err

@@ -3,6 +3,7 @@
 from pdesurr.models.comoving import CoMoving
 from pdesurr.models.conditions import InitialValue, ZeroMean, ZeroWalls
 from pdesurr.models.deeponet import DeepONet, PODDeepONet, pod_modes
+from pdesurr.models.ensemble import Ensemble
 from pdesurr.models.ffno import FFNO
 from pdesurr.models.fno import FNO
 from pdesurr.models.gno import GNO
@@ -19,7 +20,7 @@ from pdesurr.models.transolver import Transolver
 from pdesurr.models.unet import UNet
 
 __all__ = [
-    "CoMoving", "DeepONet", "FFNO", "FNO", "GNO", "InitialValue", "LNO", "MgNO", "MoNO", "MultipoleGraphOperator", "NSM",
-    "OrthogonalMultipole", "OverTime", "PODDeepONet", "Records", "RollOut", "SNO", "SpaceTime", "Transolver", "UNet", "ZeroMean",
-    "ZeroWalls", "mono_centres", "pod_modes",
+    "CoMoving", "DeepONet", "Ensemble", "FFNO", "FNO", "GNO", "InitialValue", "LNO", "MgNO", "MoNO", "MultipoleGraphOperator",
+    "NSM", "OrthogonalMultipole", "OverTime", "PODDeepONet", "Records", "RollOut", "SNO", "SpaceTime", "Transolver", "UNet",
+    "ZeroMean", "ZeroWalls", "mono_centres", "pod_modes",
 ]

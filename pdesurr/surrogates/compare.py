@@ -51,6 +51,23 @@ def best_within(pde: AbstractPDE, inputs: np.ndarray, outputs: np.ndarray, grid:
     return min(found, key=lambda f: f["error"]) if found else None
 
 
+def pareto_front(pde: AbstractPDE, inputs: np.ndarray, outputs: np.ndarray, grid: Grid, samples: int = 50) -> list[dict[str, Any]]:
+    """The settings of the reference solver that no other beats in both error and time, the fastest first, as `cheapest_setting` describes
+    each. All are measured: a compilation a setting."""
+    trial = _Trial(pde, inputs[:samples], outputs[:samples], grid)
+    tried = dict.fromkeys(s for group in pde.settings(grid) for s in group)
+    found = sorted((trial.described(s) for s in tried), key=lambda f: (f["seconds"], f["error"]))
+    return [f for i, f in enumerate(found) if f["error"] < min((g["error"] for g in found[:i]), default=np.inf)]
+
+
+def break_even(spent: float, surrogate_seconds: float, front: list[dict[str, Any]], error: float) -> float | None:
+    """After how many samples the seconds `spent` on data and training are won back, against the fastest setting that is at least as
+    accurate; None: never."""
+    as_good = [f["seconds"] for f in front if f["error"] <= error]
+    saved = min(as_good) - surrogate_seconds if as_good else 0.0
+    return spent / saved if saved > 0 else None
+
+
 class _Trial:
     """A solver's settings on the same samples: each compiled, and measured, once."""
 

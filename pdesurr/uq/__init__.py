@@ -3,6 +3,7 @@
 from pdesurr.uq.conformal import Band, conformal_band, conformal_quantile
 from pdesurr.uq.estimates import AbstractEstimate, Calibrated, Corrected, Novelty, calibrated
 from pdesurr.uq.guarded import Guarded, Routed, guarded
+from pdesurr.uq.spread import Disagreement, LastLayer
 
-__all__ = ["AbstractEstimate", "Band", "Calibrated", "Corrected", "Guarded", "Novelty", "Routed", "calibrated", "conformal_band",
-           "conformal_quantile", "guarded"]
+__all__ = ["AbstractEstimate", "Band", "Calibrated", "Corrected", "Disagreement", "Guarded", "LastLayer", "Novelty", "Routed", "calibrated",
+           "conformal_band", "conformal_quantile", "guarded"]

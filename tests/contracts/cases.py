@@ -19,6 +19,7 @@ from pdesurr.models import (
     SNO,
     CoMoving,
     DeepONet,
+    Ensemble,
     InitialValue,
     MgNO,
     MoNO,
@@ -212,6 +213,8 @@ MODELS = {
         lambda key: SpaceTime(FNO(2, 1, (6, 2), 8, 2, head_width=8, coordinates=(False, True), key=key), 4), PERIODIC, (2, 4), True),
     "SpaceTime, two components": ModelCase(
         lambda key: SpaceTime(FNO(2, 2, (4, 3, 2), 6, 2, head_width=8, key=key), 4, components=2), WALLS, (2, 8), False),
+    "Ensemble": ModelCase(lambda key: Ensemble.of([FNO(1, 1, (5,), 8, 2, head_width=8, key=k) for k in jax.random.split(key)]), PERIODIC,
+                          (1, 1), True, smooth=True),
     "CoMoving": ModelCase(lambda key: CoMoving(FNO(1, 1, (6,), 8, 2, key=key), 0.7), PERIODIC, (1, 1), True, smooth=True),
     "UNet": ModelCase(lambda key: UNet(2, 1, 2, 4, 2, groups=2, key=key), WALLS, (2, 1), False),
     "UNet, one axis periodic, three levels": ModelCase(
