@@ -32,6 +32,7 @@ def draw() -> None:
     for table in TABLES:
         resolution(table)
     mixtures()
+    inference()
 
 
 def growth() -> None:
@@ -96,6 +97,26 @@ def recorded(table: str) -> list[tuple[str, bool, dict[str, Any], str]]:
             row = importlib.import_module(name).ROW
             found.append((f"{row.name} ({result['preset']})", result["preset"] in row.reduced, result["errors"], result["trained_at"]))
     return found
+
+
+def inference() -> None:
+    """results/nsm_inference.svg: seconds of an answer against its resolution, of a spectral and of a grid model."""
+    r = load("nsm_step")
+    if r is None:
+        return
+    import matplotlib.pyplot as plt
+
+    pattern = re.compile(r"inference, (\d+) x \d+ nodes, batch (\d+)")
+    found = [(int(m[1]), int(m[2]), x) for x in r["rows"] if (m := pattern.match(x["work"]))]
+    figure, panel = plt.subplots(figsize=(4.5, 2.8), layout="constrained")
+    for label, key in (("neural spectral method", "ours_s"), ("FNO", "peer_s")):
+        panel.loglog([n for n, _, _ in found], [x[key] for _, _, x in found], "o-", markersize=4, label=label)
+    ticked(panel, [n for n, _, _ in found])
+    panel.set_xlabel("nodes an axis of the answer")
+    panel.set_ylabel(f"seconds, batch of {found[0][1]}")
+    panel.grid(which="both", linewidth=0.3)
+    panel.legend(fontsize=7)
+    save(figure, "nsm_inference")
 
 
 def mixtures() -> None:
