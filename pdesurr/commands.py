@@ -274,13 +274,14 @@ class Doctor:
 
 @dataclasses.dataclass(frozen=True)
 class Zoo:
-    """Pretrained surrogates: list their names, show a card, or verify every byte against the catalogue. What loads is `pdesurr.load(NAME)`.
+    """Pretrained surrogates: list their names, show a card, verify every byte against the catalogue, or pin the bundles of a folder in one.
+    What loads is `pdesurr.load(NAME)`.
 
     Example: pdesurr zoo show burgers-fno
     """
 
-    action: Annotated[Literal["list", "show", "verify"], tyro.conf.Positional] = "list"
-    """list: names, equations, errors; show: the card of one; verify: all of them, or one."""
+    action: Annotated[Literal["list", "show", "verify", "pin"], tyro.conf.Positional] = "list"
+    """list: names, equations, errors; show: the card of one; verify: all of them, or one; pin: write a folder's catalogue.json."""
     name: Annotated[str | None, tyro.conf.Positional] = None
     """A name in the catalogue."""
     source: Path | None = None
@@ -290,6 +291,11 @@ class Zoo:
         from pdesurr.surrogates import zoo
 
         require(self.action != "show" or self.name is not None, "NAME", "one for show", self.name, "pdesurr zoo list tells them")
+        if self.action == "pin":
+            require(self.source is not None, "--source", "the folder whose bundles are to be pinned", None)
+            entries = zoo.write_catalogue(self.source)  # pyright: ignore[reportArgumentType]
+            say(f"{Path(str(self.source)) / zoo.CATALOGUE}: {len(entries)} pinned, {', '.join(entries)}", result=True)
+            return entries
         names = list(zoo.catalogue(self.source)) if self.name is None else [self.name]
         found = {}
         for name in names:

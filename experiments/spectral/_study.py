@@ -124,14 +124,15 @@ def run(row: Row, preset_name: str, seeds: tuple[int, ...], out: Path) -> dict[s
             "objective": repr(row.objective(preset)), "environment": environment()}
 
 
-def trained(row: Row, preset: Preset, seed: int, held: ArraySource, folder: Path) -> tuple[Model, float]:
-    """The network with the best validated weights, and the seconds that training took."""
+def trained(row: Row, preset: Preset, seed: int, held: ArraySource, folder: Path, at_records: bool = True) -> tuple[Model, float]:
+    """The network with the best validated weights, and the seconds that training took. An evolution is validated `at_records`, or else at
+    its horizon."""
     model = row.network(jax.random.key(seed), **preset.size)
     size = min(STEPS_PER_EPOCH, preset.steps) * preset.batch
     source = PriorSource(row.pde, row.nodes(preset.nodes), size, seed)
     config = TrainConfig(epochs=preset.steps * preset.batch // size, batch_size=preset.batch, learning_rate=preset.learning_rate, seed=seed,
                          warmup=0.02, weight_decay=0.0, ema_decay=0.999)
-    judge = AtRecords(relative_l2, RECORDS) if row.pde.record_times else relative_l2
+    judge = AtRecords(relative_l2, RECORDS) if row.pde.record_times and at_records else relative_l2
     result = fit(model, source, row.objective(preset), config, validate=held, validation_objective=judge, folder=folder)
     return result.model, sum(r["seconds"] for r in result.history)
 

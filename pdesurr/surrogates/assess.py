@@ -20,9 +20,15 @@ from pdesurr.train import FitResult, TrainConfig
 
 def make_surrogate(result: FitResult, train: Dataset, training: TrainConfig, path: Path) -> Surrogate:
     """The trained model with its spec, before any test."""
+    kept = {name: getattr(training, name) for name in ("epochs", "batch_size", "learning_rate", "seed")}
+    return Surrogate(result.model, make_spec(train, {**kept, "best_step": int(result.state.best_step)}, path))
+
+
+def make_spec(train: Dataset, training: dict[str, Any], path: Path) -> Spec:
+    """What a model that was trained so on these data, or on inputs of their law, is of."""
     info = train.info
     norms = np.sqrt(np.asarray(jax.vmap(lambda v: jnp.sum(train.grid.norm(v) ** 2))(jnp.asarray(train.inputs))))
-    spec = Spec(
+    return Spec(
         pde=info.pde,
         parameters={k: float(v) for k, v in info.parameters.items()},
         grid=train.grid,
@@ -30,17 +36,10 @@ def make_surrogate(result: FitResult, train: Dataset, training: TrainConfig, pat
         output=_channels(info, info.output, train.outputs),
         norms=(float(norms.min()), float(norms.max())),
         data={"name": info.name, "samples": len(train), "sha256": info.sha256, "file": path.name},
-        training={
-            "epochs": training.epochs,
-            "batch_size": training.batch_size,
-            "learning_rate": training.learning_rate,
-            "seed": training.seed,
-            "best_step": int(result.state.best_step),
-        },
+        training=training,
         errors={},
         reference_error=info.reference_error["figure"] if info.reference_error else None,
     )
-    return Surrogate(result.model, spec)
 
 
 def _channels(info: Any, mapping: Any, values: np.ndarray) -> tuple[Channel, ...]:

@@ -40,8 +40,8 @@ hold there. In an optimisation loop check the optimum with the reference solver:
 
 ## Use
 
-    from pdesurr import load_surrogate
-    surrogate = load_surrogate("path/to/this/folder")
+    import pdesurr
+    surrogate = pdesurr.load("path/to/this/folder")  # or its name, where a catalogue has it
     u = surrogate.predict(a)  # (*grid, {len(spec.input)}) or (batch, *grid, {len(spec.input)})
 """
 

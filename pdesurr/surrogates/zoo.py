@@ -5,7 +5,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from pdesurr._files import MANIFEST, read_json, sha256
+from pdesurr._files import MANIFEST, read_json, sha256, write_json
 from pdesurr.checks import BundleError, expected, require
 from pdesurr.surrogates.bundle import FILES, load_surrogate
 from pdesurr.surrogates.surrogate import Surrogate
@@ -77,6 +77,20 @@ def check_pin(folder: Path, pin: str) -> None:
 def pin_of(folder: Path) -> str:
     """What pins a bundle: the sha256 of its manifest."""
     return sha256(folder / MANIFEST)
+
+
+def write_catalogue(folder: Path | str) -> dict[str, str]:
+    """Pin all bundles in a folder, each loaded first, in its `catalogue.json`: what makes it a source. Raises as `load_surrogate`."""
+    folder = Path(folder)
+    require(folder.is_dir(), "folder", "one that holds bundles", folder)
+    entries = {}
+    for bundle in sorted(f for f in folder.iterdir() if (f / MANIFEST).is_file()):
+        require(_plain_name(bundle.name), "bundle", "a name of letters, digits, '-', '_' and '.'", bundle.name)
+        load_surrogate(bundle)
+        entries[bundle.name] = pin_of(bundle)
+    require(bool(entries), "folder", "one that holds bundles, folders with a SHA256SUMS", folder)
+    write_json(folder / CATALOGUE, {"version": 1, "surrogates": entries})
+    return entries
 
 
 def _plain_name(name: Any) -> bool:

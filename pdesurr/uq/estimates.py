@@ -13,6 +13,8 @@ from jaxtyping import Array, Float
 from pdesurr import metrics
 from pdesurr.checks import require
 from pdesurr.fields import Grid
+from pdesurr.surrogates import Surrogate
+from pdesurr.types import Samples
 from pdesurr.uq.conformal import BATCH, Either, answers, conformal_quantile
 
 
@@ -42,6 +44,23 @@ class Corrected(AbstractEstimate):
         found = self.pde.correction(u, a, self.grid)
         norm = lambda v: jnp.sqrt(jnp.sum(self.grid.norm(v) ** 2))  # noqa: E731
         return norm(found) / norm(u)
+
+
+class Residual(AbstractEstimate):
+    """||residual|| / ||u||, the residual that of the surrogate's own answer under `objective` (a `SpectralResidual`, say): for an evolution
+    that the model answers in space and time, of which u is the end. In the residual's units: `calibrated` puts it into the error's. Raises
+    `UsageError` for an objective without `squares`."""
+
+    surrogate: Surrogate
+    objective: Any = eqx.field(static=True)
+
+    def __check_init__(self):
+        require(hasattr(self.objective, "squares"), "objective", "a SpectralResidual or a StencilResidual", type(self.objective).__name__)
+
+    def __call__(self, a: Float[Array, "*grid c_in"], u: Float[Array, "*grid c"]) -> Float[Array, ""]:
+        grid = self.surrogate.grid_of(a.shape)
+        square = self.objective.squares(self.surrogate.model, Samples(grid, a[None]))[0]
+        return jnp.sqrt(square * grid.volume / jnp.sum(grid.norm(u) ** 2))
 
 
 class Novelty(AbstractEstimate):

@@ -1,0 +1,120 @@
+"""The surrogates that the package brings: small networks, trained here, with the errors of their test on their cards.
+
+    python experiments/zoo/make.py [NAME ...] [--preset cpu|smoke] [--out FOLDER]
+
+A bundle goes to FOLDER/NAME (the package's own folder by default, whose catalogue is then written anew). Data and checkpoints stay in
+`runs/`; a stopped call goes on where it was. The networks are those of the tables, smaller; `burgers-fno` is what `pdesurr run` leaves.
+"""
+
+import argparse
+import dataclasses
+import importlib
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT / "experiments" / "spectral"))
+sys.path.insert(0, str(ROOT / "experiments" / "neural_operators"))
+sys.path.insert(0, str(ROOT))
+
+from experiments import study
+from pdesurr.allocator import tune_allocator
+from pdesurr.data import generate, open_dataset
+from pdesurr.data.scaling import ChannelScaler, Scaled
+from pdesurr.data.sources import ArraySource
+from pdesurr.models import Ensemble
+from pdesurr.surrogates import Surrogate, save_surrogate
+from pdesurr.surrogates.assess import evaluate, make_spec
+from pdesurr.surrogates.zoo import SHIPPED, write_catalogue
+from pdesurr.train import TrainConfig
+
+RUNS = ROOT / "runs"
+Say = Callable[[str], None]
+
+
+@dataclasses.dataclass(frozen=True)
+class Entry:
+    """A row of a table with a preset of its own. `members`: as many trainings, of other seeds, as one ensemble."""
+
+    row: str
+    preset: Callable[[Any], Any]  # from the row's module
+    members: int = 1
+
+
+ENTRIES = {
+    "burgers-deeponet": Entry("burgers_deeponet", lambda m: m.Preset(
+        m.data(128), TrainConfig(epochs=500, batch_size=20, learning_rate=1e-3, ema_decay=0.99), size={"width": 128, "basis": 64})),
+    "burgers-ensemble": Entry("burgers_fno", lambda m: m.Preset(
+        m.data(256), TrainConfig(epochs=120, batch_size=20, learning_rate=5e-3, ema_decay=0.99), size={"width": 16, "head_width": 32}), 4),
+    "darcy-fno": Entry("darcy_fno", lambda m: m.Preset(
+        m.data(7, tests=(7, 5)), TrainConfig(epochs=40, batch_size=20, learning_rate=3e-3, ema_decay=0.99),
+        size={"modes": 10, "width": 16, "head_width": 64})),
+    "poisson-nsm": Entry("poisson_nsm", lambda m: m.Preset(24, 5000, 3e-3, size={"modes": 15, "width": 24})),
+    "reaction-diffusion-nsm": Entry("reaction_05_nsm", lambda m: importlib.import_module("_reaction").Preset(
+        64, 3000, 3e-3, size={"modes": 24, "time": 12, "width": 24})),
+}
+
+
+def solved(row: study.Row, preset: study.Preset, seeds: range, folder: Path, say: Say) -> Surrogate:
+    """Trained on data; several seeds together are an ensemble, tested as one."""
+    files = study.make_data(preset.data, RUNS / "data", say)
+    found = [study.one_seed(row, preset, seed, files, folder / f"seed-{seed}", say)[0] for seed in seeds]
+    if len(found) == 1:
+        return found[0]
+    first = found[0]
+    whole = Scaled(Ensemble.of([s.model.model for s in found]), first.model.input, first.model.output)
+    test = open_dataset(files["test"][0])
+    return evaluate(Surrogate(whole, first.spec), test, list(preset.data.tests))[0]
+
+
+def from_the_equation(row: Any, preset: Any, seeds: range, folder: Path, say: Say) -> Surrogate:
+    """Trained on the residual; solutions are for choosing the weights, the test and the range."""
+    from experiments.spectral import _study as spectral
+
+    nodes, counts = row.tested, {"train": 512, "validation": preset.tests[0], "test": 2 * preset.tests[1]}
+    data, first = {}, 0
+    for part, count in counts.items():
+        file = folder / f"{part}.h5"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        if not file.is_file():
+            generate(row.pde, file, samples=count, resolution=nodes, seed=1, first=first)
+        data[part], first = open_dataset(file), first + 1024
+    held = ArraySource(data["validation"].inputs, data["validation"].outputs, data["validation"].grid)
+    model, seconds = spectral.trained(row, preset, seeds[0], held, folder / "fit", at_records=False)
+    say(f"trained in {seconds:.0f} s")
+    same = [ChannelScaler((0.0,) * n, (1.0,) * n) for n in (held.inputs.shape[-1], held.outputs.shape[-1])]
+    training = {"residual": type(row.objective(preset)).__name__, "steps": preset.steps, "batch_size": preset.batch,
+                "learning_rate": preset.learning_rate, "seed": seeds[0]}
+    surrogate = Surrogate(Scaled(model, *same), make_spec(data["train"], training, folder / "train.h5"))
+    return evaluate(surrogate, data["test"], [1])[0]
+
+
+def make(name: str, preset: str, out: Path, say: Say) -> Surrogate:
+    entry = ENTRIES[name]
+    module = importlib.import_module(entry.row)
+    chosen = entry.preset(module) if preset == "cpu" else module.ROW.presets["smoke"]
+    by = solved if isinstance(module.ROW, study.Row) else from_the_equation
+    surrogate = by(module.ROW, chosen, range(entry.members), RUNS / f"zoo-{name}-{preset}", say)
+    save_surrogate(surrogate, out / name, overwrite=True)
+    say(f"{name}: " + ", ".join(f"{shape} {e['mean']:.4f}" for shape, e in surrogate.spec.errors.items()))
+    return surrogate
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(ENTRIES)}; all by default")
+    parser.add_argument("--preset", choices=("smoke", "cpu"), default="cpu")
+    parser.add_argument("--out", type=Path, default=SHIPPED)
+    options = parser.parse_args()
+    if unknown := set(options.names) - set(ENTRIES):
+        parser.error(f"unknown: {', '.join(sorted(unknown))}; known are {', '.join(ENTRIES)}")
+    tune_allocator()
+    for name in options.names or ENTRIES:
+        make(name, options.preset, options.out, lambda text: print(text, flush=True))
+    write_catalogue(options.out)
+
+
+if __name__ == "__main__":
+    main()
