@@ -14,10 +14,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-ROOT = Path(__file__).resolve().parents[2]
-sys.path.insert(0, str(ROOT / "experiments" / "spectral"))
-sys.path.insert(0, str(ROOT / "experiments" / "neural_operators"))
-sys.path.insert(0, str(ROOT))
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "spectral"))
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "neural_operators"))
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from experiments import study
 from pdesurr.allocator import tune_allocator
@@ -30,7 +29,7 @@ from pdesurr.surrogates.assess import evaluate, make_spec
 from pdesurr.surrogates.zoo import SHIPPED, write_catalogue
 from pdesurr.train import TrainConfig
 
-RUNS = ROOT / "runs"
+RUNS = Path(__file__).resolve().parents[2] / "runs"
 Say = Callable[[str], None]
 
 
