@@ -1,0 +1,68 @@
+"""Draws of a posterior by the no-U-turn sampler."""
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, PyTree
+
+from pdesurr.checks import DivergedError, UsageError, require
+from pdesurr.types import Key, flattened
+
+
+@dataclasses.dataclass(frozen=True)
+class Posterior:
+    """`samples`, of the start's structure, `(chains, samples, ...)`. `r_hat` (near 1 where the chains agree) and `effective` (how many
+    independent draws they are worth): the worst over all numbers. `acceptance`: mean; `divergent`: share of transitions that left the
+    density's scale, which should be none."""
+
+    samples: Any
+    r_hat: float
+    effective: float
+    acceptance: float
+    divergent: float
+
+
+def posterior(log_density: Callable[[Any], Float[Array, ""]], start: PyTree, *, key: Key, samples: int = 500, warmup: int = 300,
+              chains: int = 4, spread: float = 0.1) -> Posterior:
+    """Draws of exp(`log_density(x)`), up to a factor, over x of `start`'s structure, by NUTS with step size and a diagonal mass found in
+    the warm-up; chains start `spread` times normal draws away from `start`. Through a surrogate a gradient is cheap, and the posterior is
+    the surrogate's: add its error to the noise's variance, or check by the true solver's density at some draws.
+
+    Needs the extra `bayes`. Scale x so that all numbers are of like size. Raises `UsageError` for bad arguments and without BlackJAX, and
+    `DivergedError` where the density or its gradient is not finite at the start. Source: Hoffman and Gelman, JMLR 15 (2014); r_hat and
+    effective size: Gelman et al., Bayesian Data Analysis, third edition.
+    """
+    try:
+        import blackjax  # pyright: ignore[reportMissingImports]
+    except ImportError:
+        raise UsageError("posterior needs the package blackjax; pip install 'pdesurr[bayes]'") from None
+    whole = all(type(n) is int and n >= least for n, least in ((samples, 4), (warmup, 20), (chains, 2)))
+    require(whole, "samples, warmup, chains", "whole numbers, at least 4, 20 and 2", (samples, warmup, chains))
+    x, back = flattened(jax.tree.map(jnp.asarray, start))
+    density = lambda v: log_density(back(v))  # noqa: E731
+    value, slope = jax.jit(jax.value_and_grad(density))(x)
+    if not bool(jnp.isfinite(value) & jnp.all(jnp.isfinite(slope))):
+        raise DivergedError("the log density or its gradient is not finite at the start; begin elsewhere")
+
+    def chain(key: Key) -> tuple[Array, Array, Array]:
+        first, warm, run = jax.random.split(key, 3)
+        begin = x + spread * jax.random.normal(first, x.shape, x.dtype)
+        (state, found), _ = blackjax.window_adaptation(blackjax.nuts, density).run(warm, begin, num_steps=warmup)  # pyright: ignore
+        step = blackjax.nuts(density, **found).step
+
+        def one(state: Any, key: Key) -> tuple[Any, Any]:
+            state, info = step(key, state)
+            return state, (state.position, info.acceptance_rate, info.is_divergent)
+
+        return jax.lax.scan(one, state, jax.random.split(run, samples))[1]
+
+    with jax.numpy_dtype_promotion("standard"), jax.numpy_rank_promotion("allow"):
+        draws, accepted, left = jax.jit(jax.vmap(chain))(jax.random.split(key, chains))
+        r_hat, effective = (np.asarray(f(draws)) for f in (
+            blackjax.diagnostics.potential_scale_reduction, blackjax.diagnostics.effective_sample_size))
+    return Posterior(jax.vmap(jax.vmap(back))(draws), float(r_hat.max()), float(effective.min()), float(jnp.mean(accepted)),
+                     float(jnp.mean(left, dtype=x.dtype)))
