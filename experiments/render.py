@@ -234,18 +234,17 @@ def corrected() -> str:
     return table(("problem", "method", "J claimed", "J verified", "above the minimum", "true solves", "to one per cent"), rows)
 
 
-def trust_darcy() -> str:
-    """What a Darcy surrogate knows of its error."""
-    r = load("optimisation/trust_darcy")
+def trust() -> str:
+    """What the pretrained surrogates know of their errors."""
+    r = load("optimisation/trust")
     if r is None:
         return NONE
     share = lambda v: f"{100 * v:.0f} %"  # noqa: E731
-    rows = [(x["row"], str(x["samples"]), number(x["error"]["mean"]), share(x["coverage"]), share(x["bound_kept"]),
-             f"{x['spearman']:.2f}", share(x["novel"]), share(x["guarded_kept"]), share(x["solved"]), f"{1e3 * x['guarded_s']:.3g} ms")
-            for x in r["rows"]]
-    head = ("inputs", "samples", "error, mean", "band covers", "bound kept", "rank correlation", "called novel", "guarded: in tolerance",
-            "solved", "a sample")
-    return f"{table(head, rows)}\n\nThe solver takes {1e3 * r['solver_s']:.3g} ms a sample; the tolerance is {r['tolerance']:g}."
+    rows = [(f"{s['surrogate']}, {s['estimate']}", x["row"], number(x["error"]["mean"]), share(x["coverage"]), share(x["bound_kept"]),
+             f"{x['spearman']:.2f}", share(x["novel"]), number(s["tolerance"]), share(x["guarded_kept"]), share(x["solved"]),
+             f"{1e3 * x['guarded_s']:.3g} ms", f"{1e3 * s['solver_s']:.3g} ms") for s in r["surrogates"] for x in s["rows"]]
+    return table(("surrogate, estimate", "inputs", "error, mean", "band covers", "bound holds", "rank correlation", "called novel",
+                  "tolerance", "guarded: within it", "solved", "a sample", "solver alone"), rows)
 
 
 BLOCKS: dict[str, Callable[[], str]] = {
@@ -253,7 +252,7 @@ BLOCKS: dict[str, Callable[[], str]] = {
     "darcy_import": darcy_import, "head_to_head": head_to_head,
     "neural_operators": neural_operators, "physics_informed": physics_informed, "spectral": spectral, "few_data": few_data,
     "random_grid": random_grid,
-    "losses": losses, "sampling": sampling, "corrected": corrected, "trust_darcy": trust_darcy,
+    "losses": losses, "sampling": sampling, "corrected": corrected, "trust": trust,
     "resolution": resolution, "scattered": scattered, "mono_curves": mono_curves,
     **{name: (lambda name=name: benchmark(name)) for name in BENCHMARKS},
 }

@@ -23,7 +23,7 @@ def minimise(objective: Objective, start: PyTree, *, method: Any = "L-BFGS-B", b
 
     `method`: a name of SciPy's, an Optax transformation (`optax.adam(1e-2)`; iterates are projected onto the bounds) or an Optimistix
     minimiser (no bounds). `bounds`: a pair of numbers or of pytrees like `start`. `steps`: at most that many. `tolerance`: SciPy's,
-    for an objective of 1 at the start; ten roundings if None. What is returned is the best point seen. `truth(x)`: the same objective
+    for an objective in units of its size; ten roundings if None. What is returned is the best point seen. `truth(x)`: the same objective
     through the true solver, evaluated once, at the end: without it nobody knows what the claim is worth; `trust_region` asks it on the
     way.
 
@@ -58,22 +58,27 @@ Ended = tuple[list[dict[str, float]], str, bool]
 
 
 def by_scipy(flat: Any, method: str, lower: Vector, upper: Vector, steps: int, tolerance: float | None) -> Ended:
-    """From `flat.start`, with the objective in units of its value there: SciPy's tolerances have a scale. `flat` keeps the best point."""
+    """From `flat.start`, with the objective in units of its value there: SciPy's tolerances have a scale. Where it has fallen below a tenth
+    of the unit the search goes on in units of what it has come to. `flat` keeps the best point."""
     from scipy.optimize import Bounds, minimize
 
     history: list[dict[str, float]] = []
-    unit = abs(flat(flat.start)[0]) or 1.0
-
-    def scaled(x: Vector) -> tuple[float, Vector]:
-        value, gradient = flat(x)
-        return value / unit, gradient / unit
-
     tolerance = float(10 * np.finfo(flat.dtype).eps) if tolerance is None else tolerance
     bounded = np.isfinite(lower).any() or np.isfinite(upper).any()
     box: Any = Bounds(lower, upper) if bounded else None  # pyright: ignore[reportArgumentType]
-    found = minimize(scaled, flat.start, jac=True, method=method, tol=tolerance, bounds=box,
-                     callback=lambda *_: history.append({"claimed": flat.lowest}), options={"maxiter": steps})
-    return history, str(found.message), bool(found.success)
+    at, unit = flat.start, abs(flat(flat.start)[0]) or 1.0
+    while True:
+
+        def scaled(x: Vector, unit: float = unit) -> tuple[float, Vector]:
+            value, gradient = flat(x)
+            return value / unit, gradient / unit
+
+        found = minimize(scaled, at, jac=True, method=method, tol=tolerance, bounds=box,
+                         callback=lambda *_: history.append({"claimed": flat.lowest}), options={"maxiter": steps})
+        steps -= int(found.nit)
+        if steps < 1 or not found.success or not 0 < abs(flat.lowest) < 0.1 * unit:
+            return history, str(found.message), bool(found.success)
+        at, unit = flat.best, abs(flat.lowest)
 
 
 def _by_optax(flat: Flat, method: optax.GradientTransformation, lower: Vector, upper: Vector, steps: int) -> Ended:

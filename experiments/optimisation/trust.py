@@ -1,0 +1,144 @@
+"""How far the pretrained surrogates know their own errors, on their data's law and off it.
+
+    python experiments/optimisation/trust.py [--preset cpu|smoke] [--source FOLDER] [--json]
+
+For each: a third of the draws calibrate, the others are measured: coverage of a conformal band for all points at once at 90 per cent
+nominal, rank correlation of an estimate with the error, how often its calibrated bound holds, how many inputs `Novelty` calls unlike the
+training's, and the guard's error, share of solver calls and time. The estimate is the equation's residual where the surrogate's answer has
+one, else the disagreement of an ensemble's members. Off the law the inputs have shorter waves or are larger. Tolerances are 1.5 times the
+mean error.
+"""
+
+import argparse
+import dataclasses
+import json
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from scipy.stats import spearmanr
+
+from pdesurr import metrics
+from pdesurr.allocator import tune_allocator
+from pdesurr.objectives import SpectralResidual
+from pdesurr.pdes import AbstractPDE, Burgers, Darcy, PiecewiseConstant, Poisson, ReactionDiffusion
+from pdesurr.recipes import make_pde
+from pdesurr.surrogates import Surrogate, catalogue, load
+from pdesurr.surrogates.zoo import SHIPPED
+from pdesurr.uq import AbstractEstimate, Corrected, Disagreement, Novelty, Residual, calibrated, conformal_band, guarded
+from pdesurr.uq.conformal import answers
+from pdesurr.uq.estimates import in_batches
+from pdesurr.workflow import environment
+
+SAMPLES = {"smoke": 300, "cpu": 900}
+HEAT: dict[str, Any] = {"method": "heat_kernel"}
+
+
+@dataclasses.dataclass(frozen=True)
+class Case:
+    """A surrogate of the catalogue, its equation, the same with another law of inputs, and an estimate of its error. `stride`: every how
+    many nodes `Novelty` sees."""
+
+    pde: AbstractPDE
+    off: AbstractPDE
+    what: str
+    estimate: Callable[[Surrogate], AbstractEstimate]
+    options: dict[str, Any] = dataclasses.field(default_factory=dict)
+    stride: int = 1
+
+
+def corrected(s: Surrogate) -> AbstractEstimate:
+    return Corrected(make_pde(s.spec.pde, s.spec.parameters), s.spec.grid)
+
+
+WAVES = Darcy(coefficient=PiecewiseConstant(tau=8.0), refinement=1)
+CASES = {
+    "burgers-ensemble": Case(Burgers(nu=0.1), Burgers(nu=0.1, sigma=50.0), "twice as large", Disagreement, HEAT, 4),
+    "darcy-fno": Case(Darcy(refinement=1), WAVES, "shorter waves, tau = 8", corrected, stride=2),
+    "poisson-nsm": Case(Poisson(), Poisson(scale=0.1), "shorter waves, scale .1", corrected, stride=4),
+    "reaction-diffusion-nsm": Case(
+        ReactionDiffusion(nu=0.05), ReactionDiffusion(nu=0.05, scale=0.12), "shorter waves, scale .12",
+        lambda s: Residual(s, SpectralResidual(ReactionDiffusion(nu=0.05), time=18)), stride=2),
+}
+
+
+def draw(case: Case, pde: AbstractPDE, surrogate: Surrogate, samples: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Inputs and solutions."""
+    grid, keys = surrogate.spec.grid, jax.random.split(jax.random.key(seed), samples)
+    a = np.asarray(jax.lax.map(lambda k: pde.sample(k, grid), keys, batch_size=20))
+    return a, np.asarray(jax.lax.map(jax.jit(solver(case, surrogate)), jnp.asarray(a), batch_size=20))
+
+
+def solver(case: Case, surrogate: Surrogate) -> Callable:
+    return lambda a: case.pde.solve(a, surrogate.spec.grid, **case.options)  # pyright: ignore[reportAttributeAccessIssue]
+
+
+def measured(label: str, surrogate: Surrogate, parts: dict[str, Any], a: np.ndarray, truth: np.ndarray) -> dict[str, Any]:
+    """One row: samples that calibrated nothing."""
+    grid, u = surrogate.spec.grid, answers(surrogate, a)
+    parts["guard"](a)  # compiles
+    errors = in_batches(lambda v, w: metrics.relative_l2(v, w, grid), u, truth)
+    began = time.perf_counter()
+    routed = parts["guard"](a)
+    seconds = time.perf_counter() - began
+    kept = in_batches(lambda v, w: metrics.relative_l2(v, w, grid), routed.u, truth)
+    correlation = np.asarray(spearmanr(in_batches(parts["estimate"], a, u), errors))[0]
+    seen = parts["seen"](a)
+    return {"row": label, "samples": len(a), "error": {"mean": float(errors.mean()), "max": float(errors.max())},
+            "coverage": parts["band"].covers(jnp.asarray(u), jnp.asarray(truth)),
+            "bound_kept": float(np.mean(in_batches(parts["bound"], a, u) >= errors)), "spearman": float(correlation),
+            "novel": float(np.mean(in_batches(parts["novelty"], seen, seen) > parts["usual"])),
+            "guarded_kept": float(np.mean(kept <= parts["tolerance"])), "solved": float(routed.solved.mean()),
+            "guarded_s": seconds / len(a)}
+
+
+def one(name: str, case: Case, surrogate: Surrogate, samples: int) -> dict[str, Any]:
+    third, grid = samples // 3, surrogate.spec.grid
+    a, truth = draw(case, case.pde, surrogate, samples, 10**6)
+    seen = lambda v: v[(slice(None), *(slice(None, None, case.stride),) * grid.ndim)]  # noqa: E731
+    estimate, novelty = case.estimate(surrogate), Novelty.of(seen(a[:third]))
+    bound = calibrated(estimate, surrogate, grid, a[:third], truth[:third], coverage=0.99)
+    u = answers(surrogate, a[:third])
+    tolerance = 1.5 * float(in_batches(lambda v, w: metrics.relative_l2(v, w, grid), u, truth[:third]).mean())
+    guard = guarded(lambda v: surrogate(v), solver(case, surrogate), bound, tolerance)
+    parts = {"estimate": estimate, "bound": bound, "band": conformal_band(surrogate, a[:third], truth[:third]), "guard": guard,
+             "seen": seen, "novelty": novelty, "usual": float(np.quantile(in_batches(novelty, seen(a[:third]), seen(a[:third])), 0.99)),
+             "tolerance": tolerance}
+    rows = [measured("its law", surrogate, parts, a[third:], truth[third:]),
+            measured(case.what, surrogate, parts, *draw(case, case.off, surrogate, third, 10**6 + 1))]
+    single = jax.jit(solver(case, surrogate))
+    single(jnp.asarray(a[0])).block_until_ready()
+    began = time.perf_counter()
+    for v in a[:20]:
+        single(jnp.asarray(v)).block_until_ready()
+    return {"surrogate": name, "estimate": type(estimate).__name__, "nodes": list(grid.shape), "tolerance": tolerance, "rows": rows,
+            "solver_s": (time.perf_counter() - began) / 20}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--preset", choices=list(SAMPLES), default="cpu")
+    parser.add_argument("--source", type=Path, default=SHIPPED, help="a folder of bundles with a catalogue")
+    parser.add_argument("--json", action="store_true", help="print one JSON object as the last line")
+    options = parser.parse_args()
+    tune_allocator()
+    there = catalogue(options.source)
+    found = []
+    for name, case in CASES.items():
+        if name in there:
+            found.append(one(name, case, load(name, source=options.source), SAMPLES[options.preset]))
+            print(json.dumps(found[-1], indent=1), file=sys.stderr, flush=True)
+    if options.json:
+        print(json.dumps({"comparison": "trust", "preset": options.preset, "surrogates": found,
+                          "environment": environment() | {"precision": "float32"}}))
+
+
+if __name__ == "__main__":
+    main()
