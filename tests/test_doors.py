@@ -1,5 +1,7 @@
 """Other people's frames around a surrogate: PyTorch's autograd, an exported program, BlackJAX."""
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -26,7 +28,8 @@ def test_an_exported_copy_answers_and_differentiates_as_the_surrogate(surrogate)
     np.testing.assert_allclose(copy.call(a[:1]), surrogate(a[:1]), atol=1e-6)  # any number of samples
     slope = lambda f: jax.grad(lambda v: jnp.mean(f(v) ** 2))(a)  # noqa: E731
     np.testing.assert_allclose(slope(copy.call), slope(surrogate), atol=1e-8)
-    for bad in ({"platforms": ("tape",)}, {"platforms": ()}, {"derivatives": 3}):
+    wrong: tuple[dict[str, Any], ...] = ({"platforms": ("tape",)}, {"platforms": ()}, {"derivatives": 3})
+    for bad in wrong:
         with pytest.raises(UsageError):
             deployed(surrogate, **bad)
     with pytest.raises(UsageError, match="shape"):

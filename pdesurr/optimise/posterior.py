@@ -55,6 +55,7 @@ def posterior(log_density: Callable[[Any], Float[Array, ""]], start: PyTree, *, 
         step = blackjax.nuts(density, **found).step
 
         def one(state: Any, key: Key) -> tuple[Any, Any]:
+            info: Any
             state, info = step(key, state)
             return state, (state.position, info.acceptance_rate, info.is_divergent)
 
