@@ -8,6 +8,7 @@ where a file is out of date.
 
 import json
 import subprocess
+import statistics
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -234,6 +235,21 @@ def corrected() -> str:
     return table(("problem", "method", "J claimed", "J verified", "above the minimum", "true solves", "to one per cent"), rows)
 
 
+def inverse() -> str:
+    """Inverse problems through pretrained surrogates: medians over the data's seeds."""
+    r = load("optimisation/inverse")
+    if r is None:
+        return NONE
+    rows = []
+    for name, method in dict.fromkeys((x["surrogate"], x["method"]) for x in r["rows"]):
+        found = [x for x in r["rows"] if (x["surrogate"], x["method"]) == (name, method)]
+        middle = lambda key: statistics.median(x[key] for x in found)  # noqa: E731, B023
+        near = [x["solves_to_one_per_cent"] for x in found if x["solves_to_one_per_cent"]]
+        rows.append((name, method, f"{100 * middle('excess'):.2g} %", f"{100 * max(x['excess'] for x in found):.2g} %", f"{middle('solves'):.0f}",
+                     f"{statistics.median(near):.0f}" if near else "", f"{middle('error'):.2f}", f"{middle('seconds'):.2g} s"))
+    return table(("surrogate", "method", "above the least", "at most", "true solves", "to one per cent", "error of the input", "time"), rows)
+
+
 def trust() -> str:
     """What the pretrained surrogates know of their errors."""
     r = load("optimisation/trust")
@@ -252,7 +268,7 @@ BLOCKS: dict[str, Callable[[], str]] = {
     "darcy_import": darcy_import, "head_to_head": head_to_head,
     "neural_operators": neural_operators, "physics_informed": physics_informed, "spectral": spectral, "few_data": few_data,
     "random_grid": random_grid,
-    "losses": losses, "sampling": sampling, "corrected": corrected, "trust": trust,
+    "losses": losses, "sampling": sampling, "corrected": corrected, "inverse": inverse, "trust": trust,
     "resolution": resolution, "scattered": scattered, "mono_curves": mono_curves,
     **{name: (lambda name=name: benchmark(name)) for name in BENCHMARKS},
 }

@@ -87,6 +87,20 @@ def test_smoke_of_corrected_optimisation(child_env):
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("script", ["inverse.py", "trust.py"])
+def test_smoke_of_surrogates_in_use(script, child_env):
+    """With what the package brings."""
+    command = [sys.executable, str(ROOT / "experiments" / "optimisation" / script), "--preset", "smoke", "--json"]
+    done = subprocess.run(command, env=child_env, capture_output=True, text=True, timeout=280)
+    assert done.returncode == 0, done.stderr[-2000:]
+    result = json.loads(done.stdout.strip().splitlines()[-1])
+    for row in result.get("rows", []):
+        assert row["method"] != "surrogate corrected" or row["excess"] < 0.01
+    for part in result.get("surrogates", []):
+        assert part["rows"][0]["guarded_kept"] > 0.9
+
+
+@pytest.mark.slow
 def test_the_official_network_made_again_answers_as_ours(child_env):
     command = [sys.executable, str(ROOT / "experiments" / "benchmarks" / "nsm_step.py"), "--quick", "--json", "--only", "reaction"]
     done = subprocess.run(command, env=child_env, capture_output=True, text=True, timeout=280)
