@@ -7,8 +7,8 @@ where a file is out of date.
 """
 
 import json
-import subprocess
 import statistics
+import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -245,9 +245,11 @@ def inverse() -> str:
         found = [x for x in r["rows"] if (x["surrogate"], x["method"]) == (name, method)]
         middle = lambda key: statistics.median(x[key] for x in found)  # noqa: E731, B023
         near = [x["solves_to_one_per_cent"] for x in found if x["solves_to_one_per_cent"]]
-        rows.append((name, method, f"{100 * middle('excess'):.2g} %", f"{100 * max(x['excess'] for x in found):.2g} %", f"{middle('solves'):.0f}",
-                     f"{statistics.median(near):.0f}" if near else "", f"{middle('error'):.2f}", f"{middle('seconds'):.2g} s"))
-    return table(("surrogate", "method", "above the least", "at most", "true solves", "to one per cent", "error of the input", "time"), rows)
+        rows.append((name, method, f"{100 * middle('excess'):.2g} %", f"{100 * max(x['excess'] for x in found):.2g} %",
+                     f"{middle('solves'):.0f}", f"{statistics.median(near):.0f}" if near else "", f"{middle('error'):.2f}",
+                     f"{middle('seconds'):.2g} s"))
+    return table(("surrogate", "method", "above the least", "at most", "true solves", "to one per cent", "error of the input",
+                  "time"), rows)
 
 
 def trust() -> str:

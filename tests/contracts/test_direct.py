@@ -40,6 +40,20 @@ def exact_of(case, grid):
     return jnp.concatenate([stacked(case.exact(t, *coordinates(grid)), grid) for t in times], axis=-1)
 
 
+@pytest.mark.parametrize("case", [pytest.param(c, id=n) for n, c in DIRECT.items() if hasattr(c.pde, "correction")])
+def test_the_correction_is_what_the_answer_lacks(case, x64):
+    """None for a solution; of a wrong one, the way back to it (`uq.Corrected` is that promise)."""
+    grid = case.pde.grid(case.sizes[-1])
+    a, u = start_of(case, grid), exact_of(case, grid)
+    size = lambda v: float(jnp.sqrt(jnp.sum(grid.norm(v) ** 2)))  # noqa: E731
+    waves = [jnp.sin(2 * jnp.pi * (c - b.lower) / b.length) for c, b in zip(coordinates(grid), grid.bases, strict=True)]
+    bump = stacked([functools.reduce(jnp.multiply, waves)], grid)
+    found = jax.jit(lambda v: case.pde.correction(v, a, grid))
+    assert size(found(u)) < 1e-8 * size(u)
+    wrong = 0.1 * size(u) / size(bump) * bump
+    assert size(found(u + wrong) + wrong) < 0.05 * size(wrong)
+
+
 @CASES
 def test_exact_solution_has_no_residual(case, x64):
     grid = case.pde.grid(8)
