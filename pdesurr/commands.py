@@ -230,15 +230,23 @@ class Compare:
         require(self.samples >= 1, "--samples", "at least 1", self.samples)
         require(self.spent is None or self.spent >= 0, "--spent", "seconds >= 0", self.spent)
         suffixes = (".png", ".svg", ".pdf")
-        require(self.out is None or self.out.suffix in suffixes, "--out", f"a file that ends in {', '.join(suffixes)}", self.out)
-        known = self.surrogate in zoo.catalogue()
-        surrogate = zoo.load(self.surrogate) if known else assess.bundle_of(Path(self.surrogate))
+        if self.out is not None:
+            require(self.out.suffix in suffixes, "--out", f"a file that ends in {', '.join(suffixes)}", str(self.out))
+            require(self.out.parent.is_dir(), "--out", "a file in a folder that exists", str(self.out))
+        path = Path(self.surrogate)
+        surrogate = assess.bundle_of(path) if path.exists() or len(path.parts) > 1 else zoo.load(self.surrogate)
+        say("measuring the solver's settings: a compilation each ...")
         found = workflow.compare(surrogate, self.samples, self.seed, self.spent)
         rows = [("surrogate", found["surrogate"]), *(
             (f"{f['route']}, {'x'.join(map(str, f['nodes']))} nodes" + (f", {f['steps']} steps" if f["steps"] else ""), f)
             for f in found["solver"])]
+        say("relative L2, seconds a sample, what (errors near rounding: a setting is as good as the reference)", result=True)
         for name, f in rows:
-            say(f"{f['error']:.2e}  {report.seconds(f['seconds']):>8} a sample  {name}", result=True)
+            say(f"{f['error']:.2e}  {report.seconds(f['seconds']):>8}  {name}", result=True)
+        as_good = min((f["seconds"] for f in found["solver"] if f["error"] <= found["surrogate"]["error"]), default=None)
+        if as_good is not None:
+            ratio = as_good / found["surrogate"]["seconds"]
+            say(f"at the surrogate's error the solver takes {ratio:.2g} times the surrogate's time", result=True)
         if self.spent is not None:
             won = "never: a setting of the solver is as accurate and faster" if found["break_even"] is None else (
                 f"after {found['break_even']:.3g} samples")
@@ -299,11 +307,12 @@ class Zoo:
         names = list(zoo.catalogue(self.source)) if self.name is None else [self.name]
         found = {}
         for name in names:
-            surrogate = zoo.load(name, source=self.source or zoo.SHIPPED)
+            folder = Path(self.source or zoo.SHIPPED) / name if len(Path(name).parts) == 1 else Path(name)
+            surrogate = zoo.load(folder) if len(Path(name).parts) > 1 else zoo.load(name, source=self.source or zoo.SHIPPED)
             spec, error = surrogate.spec, surrogate.error_estimate()
             found[name] = {"equation": spec.pde, "parameters": spec.parameters, "errors": spec.errors}
             if self.action == "show":
-                say((Path(self.source or zoo.SHIPPED) / name / "README.md").read_text(), result=True)
+                say((folder / "README.md").read_text(), result=True)
             else:
                 measured = "not measured" if error is None else f"{error['mean']:.2e} (relative L2, mean)"
                 verdict = "sound" if self.action == "verify" else f"test error {measured}"

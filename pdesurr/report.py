@@ -156,7 +156,8 @@ def draw_front(found: dict[str, Any], path: Path) -> None:
     """Error against time of a surrogate and of the solver's settings (what `workflow.compare` gives), as a picture."""
     plt = pyplot()
     figure, axis = plt.subplots(figsize=(5, 3.4))
-    axis.loglog(*([f[k] for f in found["solver"]] for k in ("seconds", "error")), "o-", color=TRUTH, ms=4, lw=1.2, label="solver")
+    shown = [f for f in found["solver"] if f["error"] > 0]
+    axis.loglog(*([f[k] for f in shown] for k in ("seconds", "error")), "o-", color=TRUTH, ms=4, lw=1.2, label="solver")
     axis.loglog(found["surrogate"]["seconds"], found["surrogate"]["error"], "*", color=MODEL, ms=12, label="surrogate")
     axis.set(xlabel=f"seconds a sample, batch of {found['samples']}", ylabel="relative L2 error")
     axis.legend()

@@ -178,3 +178,20 @@ def test_bad_input_is_refused_in_words():
         minimise(lambda v: -jnp.sum(jnp.exp(v)), start)
     with pytest.raises(DivergedError, match="true objective is not finite at the optimum"):
         minimise(square, start, truth=lambda v: jnp.sum(v) * jnp.nan)
+
+
+def test_what_jax_cannot_trace_is_told_in_one_sentence():
+    for bad in (lambda x: np.sum(np.asarray(x) ** 2), lambda x: jnp.asarray(float(x[0])), lambda x: x[0] if x[0] > 0 else -x[0]):
+        with pytest.raises(UsageError, match="objective: expected a function that jax can trace"):
+            minimise(bad, jnp.ones(2))
+    with pytest.raises(UsageError, match="truth: expected a function to one number"):
+        minimise(lambda x: jnp.sum(x**2), jnp.ones(2), truth=lambda x: x)
+    with pytest.raises(UsageError, match="truth: expected a function to one number"):
+        trust_region(lambda x: jnp.sum(x**2), lambda x: x, jnp.ones(2), radius=1.0)
+
+
+def test_a_search_goes_on_where_the_objective_has_fallen_far():
+    """In single precision a tolerance in units of the start's value would end it far from the minimum."""
+    scale = jnp.asarray([1e3, 1.0])
+    found = minimise(lambda x: jnp.sum((scale * (x - 1)) ** 2) + 1.0, jnp.asarray([3.0, 100.0]))
+    assert found.claimed < 1.0 + 1e-3, found

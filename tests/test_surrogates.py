@@ -17,6 +17,7 @@ from pdesurr.models import FNO
 from pdesurr.pdes import Burgers
 from pdesurr.surrogates import Channel, RangeWarning, Spec, Surrogate, load_surrogate, save_surrogate
 from pdesurr.surrogates.compare import best_within, break_even, cheapest_setting, pareto_front, sample_errors, seconds_per_sample
+from pdesurr.surrogates.traits import ranges
 
 PDE = Burgers(nu=0.5)
 GRID = PDE.grid(32)
@@ -77,6 +78,18 @@ def test_an_answer_comes_with_the_error_that_is_known_of_it(surrogate):
     assert np.isinf(untested.predict(a, error=True)[1]).all()
     with pytest.raises(UsageError, match="inside jit"):
         jax.jit(lambda v: surrogate.predict(v, error=True))(a)
+
+
+def test_an_input_that_only_its_mean_or_its_roughness_gives_away_is_named(surrogate):
+    a = inputs(20)
+    knows = Surrogate(surrogate.model, dataclasses.replace(surrogate.spec, traits=ranges(a)))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        knows.predict(a)
+    with pytest.warns(RangeWarning, match="mean of channel 0"):
+        assert np.isinf(knows.predict(a[0] + 0.5, error=True)[1])
+    with pytest.warns(RangeWarning, match="roughness"):
+        assert np.isinf(knows.predict(jnp.sin(15 * GRID.nodes).astype(a.dtype), error=True)[1])
 
 
 @pytest.mark.parametrize(

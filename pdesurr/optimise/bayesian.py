@@ -12,6 +12,7 @@ from jax.scipy.linalg import cho_solve, solve_triangular
 from jaxtyping import Array, Float
 
 from pdesurr.checks import require
+from pdesurr.optimise.doors import check_scalar
 from pdesurr.types import Key
 
 CANDIDATES, TRIALS = 2000, 256
@@ -41,14 +42,17 @@ class BayesianSearch(eqx.Module):
         self.lower, self.upper = (jnp.asarray(v, jnp.result_type(float)) for v in (lower, upper))
         sound = self.lower.ndim == 1 and self.lower.shape == self.upper.shape
         require(sound and bool(jnp.all(jnp.isfinite(self.upper - self.lower) & (self.lower < self.upper))), "lower, upper",
-                "two arrays (p,), finite, lower < upper", (lower, upper))
+                "two arrays (p,), one number a parameter, finite, lower < upper", (lower, upper))
+        check_scalar(objective, self.lower, "objective")
+        if spread is not None:
+            check_scalar(spread, self.lower, "spread")
         self.objective, self.spread = objective, spread
         self.x, self.f = jnp.zeros((0, self.lower.size)), jnp.zeros(0)
 
     @property
     def best(self) -> tuple[Float[Array, " p"], float]:
         """The point with the least f that was told. Raises `UsageError` before any."""
-        require(len(self.f) > 0, "search", "at least one told point", 0)
+        require(len(self.f) > 0, "search", "at least one told point", 0, "tell returns a new search: search = search.tell(x, f)")
         i = int(jnp.argmin(self.f))
         return self.x[i], float(self.f[i])
 
@@ -58,6 +62,9 @@ class BayesianSearch(eqx.Module):
         x, f = jnp.asarray(x, self.x.dtype), jnp.asarray(f, self.f.dtype)
         require(x.ndim == 2 and x.shape == (f.size, self.lower.size) and f.ndim == 1, "x, f", f"(k, {self.lower.size}) and (k,)",
                 (x.shape, f.shape))
+        slack = 1e-6 * (self.upper - self.lower)
+        inside = bool(jnp.all((x >= (self.lower - slack)[None]) & (x <= (self.upper + slack)[None])))
+        require(inside, "x", "points within the box", x.tolist())
         every = jnp.concatenate([self.f, f])
         fine = jnp.isfinite(every)
         require(bool(jnp.any(fine)), "f", "at least one finite value", f.tolist())

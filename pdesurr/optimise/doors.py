@@ -28,9 +28,7 @@ class Flat:
         require(fine, "start", "an array or a pytree of arrays, of floats", kinds or "nothing")
         x, self.back = flattened(start)
         require(bool(jnp.all(jnp.isfinite(x))), "start", "finite numbers", "NaN or infinity")
-        found = jax.eval_shape(lambda x: objective(self.back(x)), x)
-        if getattr(found, "shape", None) != ():
-            raise expected("objective", "a function to one number, of shape ()", str(getattr(found, "shape", type(found))))
+        check_scalar(lambda x: objective(self.back(x)), x, "objective")
         self.start, self.dtype, self.calls = np.asarray(x, np.float64), x.dtype, 0
         self.of_vector = lambda x: objective(self.back(x))
         self._both = jax.jit(jax.value_and_grad(self.of_vector))
@@ -48,6 +46,18 @@ class Flat:
 
     def pytree(self, x: Vector) -> PyTree:
         return self.back(jnp.asarray(x, self.dtype))
+
+
+def check_scalar(function: Callable[[Any], Any], like: Any, name: str) -> None:
+    """Raise `UsageError` unless jax can trace `function` on `like`, to one number."""
+    require(callable(function), name, "a function", type(function).__name__)
+    try:
+        found = jax.eval_shape(function, like)
+    except (jax.errors.TracerArrayConversionError, jax.errors.ConcretizationTypeError) as error:
+        raise expected(name, "a function that jax can trace: jax.numpy, and no NumPy, float() or `if` on what depends on x",
+                       type(error).__name__, "a solver that is no jax function is called by jax.pure_callback") from error
+    if getattr(found, "shape", None) != ():
+        raise expected(name, "a function to one number, of shape ()", str(getattr(found, "shape", type(found))))
 
 
 def scipy_functions(objective: Objective, start: PyTree) -> tuple[Callable[[Vector], float], Callable[[Vector], Vector], Vector]:

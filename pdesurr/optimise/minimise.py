@@ -10,7 +10,7 @@ import optax
 from jaxtyping import PyTree
 
 from pdesurr.checks import DivergedError, expected, require
-from pdesurr.optimise.doors import Flat, Objective, Vector, box_of
+from pdesurr.optimise.doors import Flat, Objective, Vector, box_of, check_scalar
 from pdesurr.optimise.optimum import Optimum
 
 SCIPY = ("L-BFGS-B", "BFGS", "CG", "TNC", "SLSQP", "trust-constr")
@@ -34,6 +34,8 @@ def minimise(objective: Objective, start: PyTree, *, method: Any = "L-BFGS-B", b
     sound = tolerance is None or (isinstance(tolerance, (int, float)) and 0 <= tolerance < math.inf)
     require(sound, "tolerance", "None or a number >= 0", tolerance)
     flat = Flat(objective, start)
+    if truth is not None:
+        check_scalar(truth, flat.pytree(flat.start), "truth")
     lower, upper = box_of(bounds, flat)
     if not math.isfinite(flat(flat.start)[0]):
         raise DivergedError("the objective is not finite at the start; begin elsewhere")

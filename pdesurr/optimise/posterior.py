@@ -1,6 +1,8 @@
 """Draws of a posterior by the no-U-turn sampler."""
 
 import dataclasses
+import math
+import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -10,7 +12,10 @@ import numpy as np
 from jaxtyping import Array, Float, PyTree
 
 from pdesurr.checks import DivergedError, UsageError, require
-from pdesurr.types import Key, flattened
+from pdesurr.optimise.doors import Flat
+from pdesurr.types import Key
+
+AGREED = 1.05  # largest r_hat
 
 
 @dataclasses.dataclass(frozen=True)
@@ -32,9 +37,9 @@ def posterior(log_density: Callable[[Any], Float[Array, ""]], start: PyTree, *, 
     the warm-up; chains start `spread` times normal draws away from `start`. Through a surrogate a gradient is cheap, and the posterior is
     the surrogate's: add its error to the noise's variance, or check by the true solver's density at some draws.
 
-    Needs the extra `bayes`. Scale x so that all numbers are of like size. Raises `UsageError` for bad arguments and without BlackJAX, and
-    `DivergedError` where the density or its gradient is not finite at the start. Source: Hoffman and Gelman, JMLR 15 (2014); r_hat and
-    effective size: Gelman et al., Bayesian Data Analysis, third edition.
+    Needs the extra `bayes`. Scale x so that all numbers are of like size. Warns where `r_hat` is above 1.05. Raises `UsageError` for bad
+    arguments and without BlackJAX, and `DivergedError` where the density or its gradient is not finite at the start. Source: Hoffman and
+    Gelman, JMLR 15 (2014); r_hat and effective size: Gelman et al., Bayesian Data Analysis, third edition.
     """
     try:
         import blackjax  # pyright: ignore[reportMissingImports]
@@ -42,8 +47,9 @@ def posterior(log_density: Callable[[Any], Float[Array, ""]], start: PyTree, *, 
         raise UsageError("posterior needs the package blackjax; pip install 'pdesurr[bayes]'") from None
     whole = all(type(n) is int and n >= least for n, least in ((samples, 4), (warmup, 20), (chains, 2)))
     require(whole, "samples, warmup, chains", "whole numbers, at least 4, 20 and 2", (samples, warmup, chains))
-    x, back = flattened(jax.tree.map(jnp.asarray, start))
-    density = lambda v: log_density(back(v))  # noqa: E731
+    require(0 <= spread < math.inf, "spread", "a number >= 0", spread)
+    flat = Flat(log_density, start)
+    x, back, density = jnp.asarray(flat.start, flat.dtype), flat.back, flat.of_vector
     value, slope = jax.jit(jax.value_and_grad(density))(x)
     if not bool(jnp.isfinite(value) & jnp.all(jnp.isfinite(slope))):
         raise DivergedError("the log density or its gradient is not finite at the start; begin elsewhere")
@@ -65,5 +71,8 @@ def posterior(log_density: Callable[[Any], Float[Array, ""]], start: PyTree, *, 
         draws, accepted, left = jax.jit(jax.vmap(chain))(jax.random.split(key, chains))
         r_hat, effective = (np.asarray(f(draws)) for f in (
             blackjax.diagnostics.potential_scale_reduction, blackjax.diagnostics.effective_sample_size))
+    if not r_hat.max() < AGREED:
+        warnings.warn(f"the chains do not agree: r_hat {r_hat.max():.2f}, {effective.min():.0f} effective draws; take a longer warm-up "
+                      "and more samples, or scale x so that all numbers are of like size", stacklevel=2)
     return Posterior(jax.vmap(jax.vmap(back))(draws), float(r_hat.max()), float(effective.min()), float(jnp.mean(accepted)),
                      float(jnp.mean(left, dtype=x.dtype)))

@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import PyTree
 
 from pdesurr.checks import DivergedError, require
-from pdesurr.optimise.doors import Flat, Objective, Vector, box_of
+from pdesurr.optimise.doors import Flat, Objective, Vector, box_of, check_scalar
 from pdesurr.optimise.minimise import by_scipy
 from pdesurr.optimise.optimum import Optimum
 
@@ -78,7 +78,9 @@ def trust_region(objective: Objective, truth: Objective, start: PyTree, *, radiu
     require(math.isfinite(radius) and radius > 0, "radius", "a number > 0", radius)
     require(isinstance(solves, int) and solves >= 1, "solves", "a whole number >= 1", solves)
     require(tolerance >= 0, "tolerance", "a number >= 0", tolerance)
-    surrogate, true = Flat(objective, start), Flat(truth, start)
+    surrogate = Flat(objective, start)
+    check_scalar(truth, surrogate.pytree(surrogate.start), "truth")
+    true = Flat(truth, start)
     lower, upper = box_of(bounds, surrogate)
     x, size = surrogate.start, radius
     value, gradient = true(x)

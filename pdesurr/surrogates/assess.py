@@ -11,6 +11,7 @@ import numpy as np
 
 from pdesurr.checks import require
 from pdesurr.data import Dataset, DatasetInfo
+from pdesurr.surrogates import traits
 from pdesurr.surrogates.bundle import load_surrogate, save_surrogate
 from pdesurr.surrogates.compare import sample_errors
 from pdesurr.surrogates.spec import Channel, Spec
@@ -39,6 +40,7 @@ def make_spec(train: Dataset, training: dict[str, Any], path: Path) -> Spec:
         training=training,
         errors={},
         reference_error=info.reference_error["figure"] if info.reference_error else None,
+        traits=traits.ranges(train.inputs),
     )
 
 

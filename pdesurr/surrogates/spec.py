@@ -33,7 +33,8 @@ class Spec:
 
     `grid` is the training grid (box, kinds of axes, resolution); `resolutions` those it was tested at, with `errors` the
     relative L2 error on test data at each: {"mean", "median", "p95", "max", "samples"}. `norms`: least and largest L2 norm of a
-    training input. `reference_error`: the error of the data themselves, where it was measured.
+    training input; `traits` the least and largest mean and roughness of one (see `surrogates.traits`; empty in older bundles).
+    `reference_error`: the error of the data themselves, where it was measured.
     """
 
     pde: str
@@ -47,6 +48,7 @@ class Spec:
     errors: dict[str, dict[str, float]]
     reference_error: float | None = None
     licence: str = "Apache-2.0"
+    traits: dict[str, tuple[float, float]] = dataclasses.field(default_factory=dict)
 
     @property
     def resolutions(self) -> tuple[tuple[int, ...], ...]:
@@ -81,4 +83,5 @@ def from_json(parts: dict[str, Any]) -> Spec:
     for side in ("input", "output"):
         parts[side] = tuple(Channel(**c) for c in parts[side])
     parts["norms"] = tuple(parts["norms"])
+    parts["traits"] = {str(name): (float(low), float(high)) for name, (low, high) in parts.get("traits", {}).items()}
     return Spec(**parts)

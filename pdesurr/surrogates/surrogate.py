@@ -17,6 +17,7 @@ from pdesurr.data.sources import gather, sample_key
 from pdesurr.fields import Grid
 from pdesurr.pdes import AbstractPDE
 from pdesurr.surrogates.spec import Spec
+from pdesurr.surrogates.traits import strange
 from pdesurr.types import Samples, apply
 
 Checked = Shaped[Array, "..."] | Shaped[np.ndarray, "..."]
@@ -103,14 +104,15 @@ class Surrogate(eqx.Module):
         return self.spec.grid.with_shape(*shape[-d - 1 : -1])
 
     def range_warnings(self, a: Float[Array, "..."], grid: Grid) -> list[str]:
-        """Sentences about what lies outside the trained range: values, norm, resolution."""
+        """Sentences about what lies outside the trained range: values, norm, mean, roughness, resolution."""
         found, tested = self._out_of_range(a, grid), self.spec.resolutions
         if tested and grid.shape not in tested:
             found.append(f"resolution {grid.shape} was not tested; tested were {', '.join(map(str, tested))}")
         return found
 
     def _out_of_range(self, a: Float[Array, "..."], grid: Grid) -> list[str]:
-        found = []
+        batch = a if a.ndim == grid.ndim + 2 else a[None]
+        found = strange(batch, self.spec.traits, grid, self.spec.grid)
         for i, channel in enumerate(self.spec.input):
             low, high = float(jnp.min(a[..., i])), float(jnp.max(a[..., i]))
             margin = 1e-6 * (channel.upper - channel.lower)
@@ -119,7 +121,6 @@ class Surrogate(eqx.Module):
                     f"input {channel.name} has values in [{low:.4g}, {high:.4g}], training saw [{channel.lower:.4g}, "
                     f"{channel.upper:.4g}]: the stated error does not hold there"
                 )
-        batch = a if a.ndim == grid.ndim + 2 else a[None]
         norms = jax.vmap(lambda v: jnp.sqrt(jnp.sum(grid.norm(v) ** 2)))(batch)
         low, high = float(jnp.min(norms)), float(jnp.max(norms))
         if low < self.spec.norms[0] * (1 - 1e-3) or high > self.spec.norms[1] * (1 + 1e-3):

@@ -29,6 +29,9 @@ class Guarded:
 
     def __init__(self, surrogate: Answer, solver: Answer, estimate: AbstractEstimate, tolerance: float):
         require(0 < tolerance < math.inf, "tolerance", "a relative error > 0", tolerance)
+        functions = callable(surrogate) and callable(solver)
+        require(functions, "surrogate, solver", "functions of one sample", solver, "pass lambda a: pde.solve(a, grid)")
+        require(isinstance(estimate, AbstractEstimate), "estimate", "one of pdesurr.uq's, best `calibrated`", type(estimate).__name__)
         self.tolerance, self.calls, self.solves = tolerance, 0, 0
 
         def one(a: Array) -> tuple[Array, Array]:

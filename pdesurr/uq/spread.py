@@ -55,6 +55,9 @@ class LastLayer(AbstractEstimate):
         weight = where(surrogate)
         require(weight.size <= 4096, "where", "a weight of at most 4096 numbers: the last layer's", weight.shape)
         require(len(inputs) == len(outputs) > 0, "outputs", f"{len(inputs)} samples, as many as inputs", len(outputs))
+        sound = bool(np.isfinite(inputs).all() and np.isfinite(outputs).all())
+        require(sound, "inputs, outputs", "finite values", "NaN or infinity", "repair or drop those samples")
+        require(type(rounds) is int and rounds >= 1, "rounds", "a whole number >= 1", rounds)
 
         @jax.jit
         def sums(a: Array, truth: Array) -> tuple[Array, Array]:
