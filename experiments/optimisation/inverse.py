@@ -4,7 +4,8 @@
 
 The most probable combination of 16 principal components of the prior, given 32 readings with 2 per cent noise (`pdesurr.recovery`): by the
 solver alone, by the surrogate alone, and by the surrogate that the solver corrects. `solves` counts the solver's evaluations, with
-gradients; `excess` is the objective above the least that any of the three found, by the true solver.
+gradients; `excess` is the objective above the least that any of the three found, by the true solver. (Reaction-diffusion is left out: by
+its horizon it has forgotten its start but for some 1e-4 of the answer.)
 """
 
 import argparse
@@ -20,7 +21,7 @@ import jax.numpy as jnp
 
 from pdesurr.allocator import tune_allocator
 from pdesurr.optimise import minimise, trust_region
-from pdesurr.pdes import Burgers, Poisson, ReactionDiffusion
+from pdesurr.pdes import Burgers, Poisson
 from pdesurr.recovery import DIRECTIONS, Recovery
 from pdesurr.surrogates import catalogue, load
 from pdesurr.surrogates.zoo import SHIPPED
@@ -29,7 +30,7 @@ from pdesurr.workflow import environment
 SEEDS = {"smoke": 1, "cpu": 5}
 CASES: dict[str, tuple[Any, dict[str, Any]]] = {
     "burgers-fno": (Burgers(nu=0.1), {"method": "heat_kernel"}), "burgers-ensemble": (Burgers(nu=0.1), {"method": "heat_kernel"}),
-    "poisson-nsm": (Poisson(), {}), "reaction-diffusion-nsm": (ReactionDiffusion(nu=0.05), {}),
+    "poisson-nsm": (Poisson(), {}),
 }
 
 
