@@ -15,7 +15,7 @@ class Optimum:
     verified: float | None
     calls: int
     solves: int
-    history: list[dict[str, float]]
+    history: list[dict[str, float]] = dataclasses.field(repr=False)
     message: str
     converged: bool
 
