@@ -28,11 +28,12 @@ def ranges(values: Float[Array | np.ndarray, "n *grid c"]) -> Ranges:
 
 
 def strange(values: Float[Array, "n *grid c"], known: Ranges, grid: Grid, trained: Grid) -> list[str]:
-    """Sentences about traits outside what training saw, at another resolution as far as that can be told."""
+    """Sentences about traits outside what training saw; a roughness is known at the training's resolution alone."""
     found, said = traits(jnp.asarray(values)), []
     for name, (low, high) in known.items():
         if name == "roughness" and grid.shape != trained.shape:
             continue
+        low = 0.0 if name == "roughness" else low  # operators answer smoother inputs as well
         margin = MARGIN * (high - low) + 1e-3
         least, most = float(found[name].min()), float(found[name].max())
         if least < low - margin or most > high + margin:
