@@ -10,6 +10,7 @@ its horizon it has forgotten its start but for some 1e-4 of the answer.)
 
 import argparse
 import json
+import math
 import sys
 import time
 from pathlib import Path
@@ -52,13 +53,13 @@ def one(name: str, surrogate: Any, seed: int) -> list[dict[str, Any]]:
         rows.append({"surrogate": name, "seed": seed, "method": method, "claimed": None if alone else found.claimed,
                      "verified": found.claimed if alone else found.verified, "solves": found.calls if alone else found.solves,
                      "error": problem.error(found.x), "seconds": time.perf_counter() - began})
-        path = found.history if method == "surrogate corrected" else []
-        rows[-1]["path"] = [step["truth"] for step in path]
+        rows[-1]["path"] = ([(step["claimed"], step["calls"]) for step in found.history] if alone else
+                            [(step.get("truth", math.inf), i) for i, step in enumerate(found.history, 1)])
     least = min(r["verified"] for r in rows)
     for row in rows:
         row["excess"] = row["verified"] / least - 1
         path = row.pop("path")
-        row["solves_to_one_per_cent"] = next((i for i, value in enumerate(path, 1) if value <= 1.01 * least), None)
+        row["solves_to_one_per_cent"] = next((count for value, count in path if value <= 1.01 * least), None)
     return rows
 
 

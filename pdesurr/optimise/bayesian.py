@@ -7,7 +7,6 @@ from typing import Any
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jax.scipy.linalg import cho_solve, solve_triangular
 from jaxtyping import Array, Float
 
@@ -16,7 +15,9 @@ from pdesurr.optimise.doors import check_scalar
 from pdesurr.types import Key
 
 CANDIDATES, TRIALS = 2000, 256
-NUGGET = 1e-6  # of the kernel's diagonal
+def nugget(dtype: Any) -> float:
+    """What is added to the kernel's diagonal, relative: above what rounding does to a factorisation."""
+    return max(1e-6, 1e3 * float(jnp.finfo(dtype).eps))
 
 
 class BayesianSearch(eqx.Module):
@@ -25,10 +26,10 @@ class BayesianSearch(eqx.Module):
         f(x) = s(x) + g(x),   g ~ GP(0, a^2 e(x) e(x') exp(-sum_k (x_k - x'_k)^2 / (2 l_k^2)))
 
     s the `objective` by a surrogate, e its own uncertainty `spread` (one if None: the disagreement of an ensemble in s, say), so that the
-    search distrusts s where s does; a and l by maximum likelihood from what was told. `ask` gives the points of largest expected
-    improvement, one after the other, each taken to be what the process expects of it. Both functions are jax functions of x `(p,)`; f is
-    whatever the caller does. Good values: up to ten numbers and a few hundred tells. Source: Jones, Schonlau and Welch, J. Global Optim. 13
-    (1998); the surrogate as mean: Kennedy and O'Hagan, Biometrika 87 (2000); several points: Ginsbourger, Le Riche and Carraro (2010).
+    search distrusts s where s does; a and l the most probable of a few hundred tried, given what was told. `ask` gives the points of
+    largest expected improvement, one after the other, each taken to be what the process expects of it. Both functions are jax functions of
+    x `(p,)`; f is whatever the caller does. Source: Jones, Schonlau and Welch, J. Global Optim. 13 (1998); the surrogate as mean: Kennedy and
+    O'Hagan, Biometrika 87 (2000); several points: Ginsbourger, Le Riche and Carraro (2010).
     """
 
     objective: Callable[[Array], Array] = eqx.field(static=True)
@@ -104,7 +105,7 @@ class BayesianSearch(eqx.Module):
         k = self.kernel(self.x, self.x, kernel) * known[:, None] * known[None]
         diagonal = jnp.diagonal(k)
         gap = jnp.where(known > 0, self.f - jax.vmap(self.objective)(self.x), 0.0)
-        return jnp.linalg.cholesky(k + jnp.diag(NUGGET * diagonal + 1 - known)), gap
+        return jnp.linalg.cholesky(k + jnp.diag(nugget(k.dtype) * diagonal + 1 - known)), gap
 
     def expected(self, x: Float[Array, "m p"], known: Float[Array, " n"], kernel: Array) -> tuple[Float[Array, " m"], Float[Array, " m"]]:
         """Mean and deviation of f."""
@@ -156,11 +157,3 @@ def improvement(mean: Array, deviation: Array, least: Array) -> Array:
     s = jnp.maximum(deviation, 1e-12 * (1 + jnp.abs(least)))
     z = (least - mean) / s
     return (least - mean) * jax.scipy.stats.norm.cdf(z) + s * jax.scipy.stats.norm.pdf(z)
-
-
-def search(objective: BayesianSearch, f: Callable[[np.ndarray], float], *, key: Key, calls: int) -> BayesianSearch:
-    """Ask and tell, one point at a time, `calls` times."""
-    for one in jax.random.split(key, calls):
-        x = objective.ask(one)
-        objective = objective.tell(x, jnp.asarray([f(np.asarray(x[0]))]))
-    return objective

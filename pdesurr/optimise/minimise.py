@@ -61,7 +61,8 @@ Ended = tuple[list[dict[str, float]], str, bool]
 
 def by_scipy(flat: Any, method: str, lower: Vector, upper: Vector, steps: int, tolerance: float | None) -> Ended:
     """From `flat.start`, with the objective in units of its value there: SciPy's tolerances have a scale. Where it has fallen below a tenth
-    of the unit the search goes on in units of what it has come to. `flat` keeps the best point."""
+    of the unit, and the tolerance is more than a millionth of what it has come to, the search goes on in units of that. `flat` keeps the
+    best point and counts evaluations."""
     from scipy.optimize import Bounds, minimize
 
     history: list[dict[str, float]] = []
@@ -76,9 +77,10 @@ def by_scipy(flat: Any, method: str, lower: Vector, upper: Vector, steps: int, t
             return value / unit, gradient / unit
 
         found = minimize(scaled, at, jac=True, method=method, tol=tolerance, bounds=box,
-                         callback=lambda *_: history.append({"claimed": flat.lowest}), options={"maxiter": steps})
+                         callback=lambda *_: history.append({"claimed": flat.lowest, "calls": flat.calls}), options={"maxiter": steps})
         steps -= int(found.nit)
-        if steps < 1 or not found.success or not 0 < abs(flat.lowest) < 0.1 * unit:
+        coarse = 0 < abs(flat.lowest) < 0.1 * unit and tolerance * unit > 1e-6 * abs(flat.lowest)
+        if steps < 1 or not found.success or not coarse:
             return history, str(found.message), bool(found.success)
         at, unit = flat.best, abs(flat.lowest)
 

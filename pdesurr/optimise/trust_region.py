@@ -26,6 +26,10 @@ class _Corrected:
         self.rise, self.tilt = value - own_value, gradient - own_gradient
         self.best, self.lowest, self.dtype = at, value, surrogate.dtype
 
+    @property
+    def calls(self) -> int:
+        return self.surrogate.calls
+
     def __call__(self, x: Vector) -> tuple[float, Vector]:
         value, gradient = self.surrogate(x)
         bent = self.curvature(x - self.start)
