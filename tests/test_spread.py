@@ -7,11 +7,12 @@ import pytest
 
 from pdesurr.checks import UsageError
 from pdesurr.data.scaling import ChannelScaler, Scaled
-from pdesurr.models import FNO, Ensemble
-from pdesurr.pdes import Burgers
+from pdesurr.models import FNO, NSM, Ensemble, InitialValue
+from pdesurr.objectives import SpectralResidual
+from pdesurr.pdes import Burgers, ReactionDiffusion
 from pdesurr.surrogates import Channel, Spec, Surrogate, load_surrogate, save_surrogate
-from pdesurr.types import Samples
-from pdesurr.uq import Disagreement, LastLayer
+from pdesurr.types import Batch, Samples
+from pdesurr.uq import Disagreement, LastLayer, Residual
 from pdesurr.uq.spread import _slopes
 
 PDE = Burgers(nu=0.5)
@@ -94,3 +95,18 @@ def test_the_slopes_are_those_of_a_layer_that_the_answer_is_linear_in():
     np.testing.assert_allclose(moved(a) - ours(a), jnp.tensordot(change.ravel(), _slopes(ours, weight, a), axes=1), atol=1e-4)
     with pytest.raises(UsageError, match="at most 4096"):
         LastLayer.of(ours, lambda s: jnp.zeros(5000), inputs(2), inputs(2))
+
+
+def test_the_residual_of_an_evolution_is_its_objectives_relative_to_the_end():
+    pde = ReactionDiffusion(nu=0.05)
+    grid, objective = pde.grid(16), SpectralResidual(pde, time=8)
+    channel = lambda t: (Channel("u", t, "1", 0.0, 1.0),)  # noqa: E731
+    spec = Spec("ReactionDiffusion", pde.parameters, grid, channel(0.0), channel(1.0), (0.1, 9.0), {}, {}, {}, None)
+    model = InitialValue(NSM(1, 1, (8,), 6, 1, time=5, key=jax.random.key(0)))
+    same = ChannelScaler((0.0,), (1.0,))
+    ours, a = Surrogate(Scaled(model, same, same), spec), pde.sample(jax.random.key(1), grid)
+    loss, _ = objective(model, Batch(Samples(grid, a[None]), Samples(grid, a[None])), None)
+    u = ours(a)
+    np.testing.assert_allclose(Residual(ours, objective)(a, u), np.sqrt(loss / np.mean(np.square(u))), rtol=1e-4)
+    with pytest.raises(UsageError, match="SpectralResidual"):
+        Residual(ours, pde)

@@ -159,6 +159,16 @@ def test_the_command_lists_shows_and_verifies(mirror, capsys):
     assert main(["zoo", "show"]) == 2 and "pdesurr zoo list tells them" in capsys.readouterr().err
 
 
+def test_a_folder_of_bundles_is_pinned_and_then_a_source(mirror, tmp_path, capsys):
+    (mirror / "catalogue.json").unlink()
+    assert main(["zoo", "pin", "--source", str(mirror)]) == 0 and "1 pinned, mine" in capsys.readouterr().out
+    assert pdesurr.load("mine", source=mirror).spec.pde == "Burgers"
+    assert main(["zoo", "show", str(mirror / "mine")]) == 0 and "# Burgers surrogate (FNO)" in capsys.readouterr().out
+    (tmp_path / "empty").mkdir()
+    assert main(["zoo", "pin", "--source", str(tmp_path / "empty")]) == 2 and "folders with a SHA256SUMS" in capsys.readouterr().err
+    assert main(["zoo", "pin"]) == 2 and "--source" in capsys.readouterr().err
+
+
 @pytest.mark.slow
 def test_compare_says_whether_it_is_worth_while(mirror, tmp_path, capsys):
     call = ["compare", str(mirror / "mine"), "--samples", "4", "--spent", "10", "--out", str(tmp_path / "front.svg")]

@@ -28,8 +28,8 @@ class BayesianSearch(eqx.Module):
     s the `objective` by a surrogate, e its own uncertainty `spread` (one if None: the disagreement of an ensemble in s, say), so that the
     search distrusts s where s does; a and l the most probable of a few hundred tried, given what was told. `ask` gives the points of
     largest expected improvement, one after the other, each taken to be what the process expects of it. Both functions are jax functions of
-    x `(p,)`; f is whatever the caller does. Source: Jones, Schonlau and Welch, J. Global Optim. 13 (1998); the surrogate as mean: Kennedy and
-    O'Hagan, Biometrika 87 (2000); several points: Ginsbourger, Le Riche and Carraro (2010).
+    x `(p,)`; f is whatever the caller does. Source: Jones, Schonlau and Welch, J. Global Optim. 13 (1998); the surrogate as mean: Kennedy
+    and O'Hagan, Biometrika 87 (2000); several points: Ginsbourger, Le Riche and Carraro (2010).
     """
 
     objective: Callable[[Array], Array] = eqx.field(static=True)
