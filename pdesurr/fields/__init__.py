@@ -9,6 +9,7 @@ from pdesurr.fields.grid import Grid
 from pdesurr.fields.manufactured import manufactured
 from pdesurr.fields.random import GaussianRandomField, lognormal, threshold
 from pdesurr.fields.spectral import SpectralField, dealias_mask
+from pdesurr.fields.split import SplitGrid
 from pdesurr.fields.stencil import StencilField, finite_difference_weights
 from pdesurr.fields.trigonometric import CosineBasis, SineBasis
 from pdesurr.fields.uniform import UniformBasis
@@ -16,6 +17,6 @@ from pdesurr.fields.uniform import UniformBasis
 __all__ = [
     "AbstractBasis", "AbstractField", "AbstractSpectralBasis", "AbstractTrigonometricBasis",
     "AutodiffField", "ChebyshevBasis", "CosineBasis", "FourierBasis", "GaussianRandomField", "Grid",
-    "SineBasis", "SpectralField", "StencilField", "UniformBasis", "applied", "d", "dealias_mask", "finite_difference_weights", "known",
-    "laplacian", "lognormal", "manufactured", "threshold",
+    "SineBasis", "SpectralField", "SplitGrid", "StencilField", "UniformBasis", "applied", "d", "dealias_mask", "finite_difference_weights",
+    "known", "laplacian", "lognormal", "manufactured", "threshold",
 ]

@@ -111,6 +111,10 @@ class Grid(eqx.Module):
             u = self.spectral_basis(axis).transform(u, axis)
         return u
 
+    def transform_known(self, u: Array) -> Shaped[np.ndarray, "..."]:
+        """The same of values that are no tracer's, on the host."""
+        return np.asarray(self.transform(u))
+
     def inverse(self, u_hat: Shaped[Array, "..."], half: bool = True) -> Array:
         """Coefficients to values; `half` says that they are a real function's."""
         if self.fourier:

@@ -69,7 +69,7 @@ class SpectralField(AbstractField):
         """Evaluated and transformed once, on the host in float64, so that a solver's steps do not do it again."""
         with jax.ensure_compile_time_eval(), jax.enable_x64(True):
             coordinates = [jnp.asarray(self.grid.nodes[..., self.grid.axis(name)]) for name in names]
-            hat = np.asarray(self.grid.transform(jnp.broadcast_to(function(*coordinates), self.grid.shape)))
+            hat = self.grid.transform_known(jnp.broadcast_to(function(*coordinates), self.grid.shape))
         return self._with(hat=self._masked(hat.astype(self._coefficient_dtype())))
 
     def _coefficient_dtype(self):

@@ -1,6 +1,7 @@
 """The stencil calculus: a field of nodal values, differentiated by finite differences of a chosen order."""
 
 import functools
+from collections.abc import Callable
 from typing import Literal, get_args
 
 import equinox as eqx
@@ -13,6 +14,7 @@ from pdesurr.checks import require
 from pdesurr.fields._basis import AbstractBasis, along, check_order, matrix_along
 from pdesurr.fields._field import AbstractField, without_a_basis
 from pdesurr.fields.grid import Grid
+from pdesurr.fields.split import SplitGrid, halo
 
 Order = Literal[2, 4, 6]
 
@@ -39,18 +41,25 @@ class StencilField(AbstractField):
 
     def combine(self, op, other, linear):
         values = op(self.values, other.values if isinstance(other, StencilField) else other)
-        return StencilField(self.grid, values, self.order)
+        return self._with(values)
 
     def derivative(self, name, order):
-        axis = self.grid.axis(name)
-        return StencilField(self.grid, differences(self.values, self.grid.bases[axis], axis, order, self.order), self.order)
+        axis, grid = self.grid.axis(name), self.grid
+        basis = grid.bases[axis]
+        if isinstance(grid, SplitGrid) and axis == 0:
+            continued = lambda v, width: halo(v, width, 0, grid.split)  # noqa: E731
+            return self._with(grid.on_slices(lambda v: differences(v, basis, 0, order, self.order, continued))(self.values))
+        return self._with(differences(self.values, basis, axis, order, self.order))
+
+    def _with(self, values) -> "StencilField":
+        return StencilField(self.grid, values, self.order)
 
     def applied(self, function):
-        return StencilField(self.grid, function(self.values), self.order)
+        return self._with(function(self.values))
 
     def known(self, function, names):
         at = [jnp.asarray(self.grid.nodes[..., self.grid.axis(name)], self.values.dtype) for name in names]
-        return StencilField(self.grid, jnp.broadcast_to(function(*at), self.grid.shape), self.order)
+        return self._with(jnp.broadcast_to(function(*at), self.grid.shape))
 
 
 def finite_difference_weights(nodes: Float[np.ndarray, " n"], at: float, order: int) -> Float[np.ndarray, " n"]:
@@ -77,14 +86,17 @@ def finite_difference_weights(nodes: Float[np.ndarray, " n"], at: float, order: 
     return table[:, order]
 
 
-def differences(u: Float[Array, "..."], basis: AbstractBasis, axis: int, order: int, accuracy: int) -> Float[Array, "..."]:
-    """The `order`-th derivative of values along `axis`, to O(h^accuracy)."""
+def differences(u: Float[Array, "..."], basis: AbstractBasis, axis: int, order: int, accuracy: int,
+                continued: Callable[[Array, int], Array] | None = None) -> Float[Array, "..."]:
+    """The `order`-th derivative of values along `axis`, to O(h^accuracy). `continued`: `u` with that many nodes more at either end of a
+    periodic axis, if not its own."""
     if order == 0:
         return u
     radius, inner, first, last = _tables(basis, order, accuracy)
     if basis.periodic:
-        ends = [lax.slice_in_dim(u, basis.n - radius, basis.n, axis=axis), u, lax.slice_in_dim(u, 0, radius, axis=axis)]
-        return _sum(jnp.concatenate(ends, axis), inner, axis)
+        wrap = [(radius, radius) if i == axis else (0, 0) for i in range(u.ndim)]
+        more = jnp.pad(u, wrap, mode="wrap") if continued is None else continued(u, radius)
+        return _sum(more, inner[: u.shape[axis]], axis)
     width = first.shape[1]
     near = matrix_along(first, lax.slice_in_dim(u, 0, width, axis=axis), axis)
     far = matrix_along(last, lax.slice_in_dim(u, basis.n - width, basis.n, axis=axis), axis)

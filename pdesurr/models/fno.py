@@ -10,10 +10,10 @@ from jaxtyping import Array, Float
 
 from pdesurr.checks import require
 from pdesurr.fields import Grid
+from pdesurr.fields.split import Split, local_shape
 from pdesurr.nn.activation import gelu
 from pdesurr.nn.pointwise import Pointwise, coordinate_channels, once, only_on_grid
 from pdesurr.nn.spectral_conv import SpectralConv
-from pdesurr.nn.split import Split, local_shape
 from pdesurr.types import Key, Samples
 
 

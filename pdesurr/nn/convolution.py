@@ -11,6 +11,7 @@ from jaxtyping import Array, Float
 
 from pdesurr.checks import require
 from pdesurr.fields import CosineBasis, FourierBasis, Grid, UniformBasis
+from pdesurr.fields.split import Split, halo
 from pdesurr.types import Key
 
 ENDS = ("periodic", "dirichlet", "neumann")
@@ -41,10 +42,11 @@ def uniform_kernel(shape: tuple[int, ...], in_channels: int, out_channels: int, 
     return jax.random.uniform(key, (*shape, in_channels, out_channels), minval=-bound, maxval=bound)
 
 
-def convolve(v: Float[Array, "b *grid i"], kernel: Float[Array, "*size i o"], padding: tuple[str, ...],
-             stride: int = 1) -> Float[Array, "b *coarse o"]:
-    """A kernel of 3 nodes per axis, the axis continued by one node at each end; n nodes become ceil(n / stride)."""
-    return _convolution(continued(v, padding), kernel, window_strides=(stride,) * len(padding), padding="VALID")
+def convolve(v: Float[Array, "b *grid i"], kernel: Float[Array, "*size i o"], padding: tuple[str, ...], stride: int = 1,
+             split: Split | None = None) -> Float[Array, "b *coarse o"]:
+    """A kernel of 3 nodes per axis, the axis continued by one node at each end; n nodes become ceil(n / stride). With a `split`, v is this
+    device's slice of the grid, and so is the result."""
+    return _convolution(continued(v, padding, split), kernel, window_strides=(stride,) * len(padding), padding="VALID")
 
 
 def refine(v: Float[Array, "b *coarse i"], kernel: Float[Array, "*size i o"], padding: tuple[str, ...]) -> Float[Array, "b *grid o"]:
@@ -69,9 +71,13 @@ def refine(v: Float[Array, "b *coarse i"], kernel: Float[Array, "*size i o"], pa
     return u
 
 
-def continued(v: Float[Array, "b *grid c"], padding: tuple[str, ...]) -> Float[Array, "b *more c"]:
-    """One more node at each end of each axis, the axes in order."""
+def continued(v: Float[Array, "b *grid c"], padding: tuple[str, ...], split: Split | None = None) -> Float[Array, "b *more c"]:
+    """One more node at each end of each axis, the axes in order; of a split axis, which must be periodic, the neighbours'."""
     for axis, mode in enumerate(padding, start=1):
+        if split is not None and axis == 1:
+            require(mode == "wrap", "grid", "a periodic first axis, to be split", mode)
+            v = halo(v, 1, 1, split)
+            continue
         v = jnp.pad(v, [(1, 1) if i == axis else (0, 0) for i in range(v.ndim)], mode=mode)
     return v
 

@@ -8,7 +8,7 @@ from jaxtyping import Array, Float
 
 from pdesurr.checks import expected, require
 from pdesurr.fields import Grid
-from pdesurr.nn.split import Split, local_shape
+from pdesurr.fields.split import Split, local_shape
 from pdesurr.types import Key, Samples
 
 

@@ -16,7 +16,7 @@ from jaxtyping import Array, Float
 from pdesurr.checks import expected, require
 from pdesurr.fields import Grid
 from pdesurr.fields._basis import AbstractBasis
-from pdesurr.nn.split import Split, local_shape
+from pdesurr.fields.split import Split, local_shape
 from pdesurr.nn.tucker import Tucker
 from pdesurr.types import Key
 

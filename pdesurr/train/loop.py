@@ -8,7 +8,6 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field
-from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -24,8 +23,9 @@ from pdesurr._runtime import Stopped, locked, progress, stop_signals
 from pdesurr.checks import CheckpointError, DivergedError, UsageError, require
 from pdesurr.train import checkpoint
 from pdesurr.train.optimisers import adamw
-from pdesurr.train.parallel import Parallel, check_devices, over_devices, replicate
-from pdesurr.train.processes import any_of, leads, own
+from pdesurr.train.parallel import Layout, Parallel, check_devices
+from pdesurr.train.processes import any_of, leads
+from pdesurr.train.slices import SlicedLayout
 from pdesurr.train.state import TrainState
 from pdesurr.train.step import Engine, keep_best, validation
 from pdesurr.types import Objective, describe
@@ -100,20 +100,21 @@ class FitResult:
 
 def fit(model: PyTree, source: Any, objective: Objective, config: TrainConfig, *, validate: Any = None,
         validation_objective: Objective | None = None, folder: Path | str | None = None, devices: Sequence[Any] | None = None,
-        parallel: Parallel = "shard_map", optimiser: optax.GradientTransformation | None = None) -> FitResult:
+        parallel: Parallel = "shard_map", slices: int = 1, optimiser: optax.GradientTransformation | None = None) -> FitResult:
     """Train `model` on `source` (see `pdesurr.data.sources`) to minimise `objective`.
 
     `validate` is a source of held-out samples: after every epoch the running mean of the weights is measured on it by
     `validation_objective` (default: `objective`), and the best is what is returned. `folder` makes the run resumable: it
     gets `metrics.jsonl` and `checkpoints/`, and calling again continues bit for bit (same machine, same device count).
-    `devices` default to all, of all processes (see `processes.join`); the batch is split over them. For an ensemble (`config.members`)
-    every array of `model` has a leading member axis.
+    `devices` default to all, of all processes (see `processes.join`); the batch is split over them. With `slices`, each sample and the
+    spectral weights are dealt to so many devices, for what is too large for one (`pdesurr.train.slices`). For an ensemble
+    (`config.members`) every array of `model` has a leading member axis.
 
     Raises `UsageError` (settings), `DivergedError` (see `TrainConfig.on_bad`), `CheckpointError` (the folder holds another
     run, or nothing sound), `Stopped` after SIGTERM or Ctrl-C, once the state is saved.
     """
     run = _Run(model, source, objective, config, validate, validation_objective or objective,
-               Path(folder) if folder is not None else None, list(devices or jax.devices()), parallel, optimiser)
+               Path(folder) if folder is not None else None, list(devices or jax.devices()), parallel, slices, optimiser)
     with ExitStack() as stack:
         if run.folder is not None and leads():
             stack.enter_context(locked(run.folder))
@@ -130,8 +131,9 @@ def fit(model: PyTree, source: Any, objective: Objective, config: TrainConfig, *
 class _Run:
     """One call of `fit`: the compiled pieces and the books."""
 
-    def __init__(self, model, source, objective, config, validate, validation_objective, folder, devices, parallel, optimiser):
-        check_devices(devices, config.batch_size, config.accumulate, parallel)
+    def __init__(self, model, source, objective, config, validate, validation_objective, folder, devices, parallel, slices,
+                 optimiser):
+        check_devices(devices, config.batch_size, config.accumulate, parallel, slices)
         require(1 <= config.batch_size <= source.size, "batch_size", f"a number from 1 to {source.size}, the samples of an epoch",
                 config.batch_size)
         self.config, self.folder, self.source = config, folder, source
@@ -146,8 +148,9 @@ class _Run:
         self.facts = {"objective": _name(objective), "data": fingerprint(source), "validation": fingerprint(validate),
                       "validation_objective": _name(validation_objective),
                       "architecture": architecture(model)} if folder is not None else {}
-        engine = Engine(self.static, objective, optimiser, config.ema_decay, parallel == "pmap", config.accumulate)
         k = config.members
+        self.layout = Layout(devices, parallel) if slices == 1 else SlicedLayout(devices, slices, params, bool(k))
+        engine = Engine(self.static, self.layout.objective(objective), optimiser, config.ema_decay, self.layout.mean_of, config.accumulate)
         over_members = jax.vmap if k else lambda f, **_: f
         self.data_keys = self._per_member([jax.random.fold_in(jax.random.key(s), 0) for s in config.seeds])
         keys = self._per_member([jax.random.fold_in(jax.random.key(s), 1) for s in config.seeds])
@@ -155,26 +158,25 @@ class _Run:
         self.create = lambda: over_members(lambda p, key, rate: TrainState.create(p, optimiser, key, rate))(params, keys, rates)
         batch_axis = 2 if k else 1
         self.plan = jax.jit(over_members(lambda key, epoch: source.plan(key, epoch), in_axes=(0, None)))
-        self.run_segment = over_devices(over_members(engine.segment, in_axes=(0, None, 0)), devices, (None, None, batch_axis), parallel,
-                                        donate=(0,))
-        self.replicate = partial(replicate, devices=devices)
-        self.source_arrays = self.replicate(source)
-        self.validate = self._validator(validate, validation_objective, devices, parallel) if validate is not None else None
+        self.run_segment = self.layout.compiled(over_members(engine.segment, in_axes=(0, None, 0)), (None, None, batch_axis), donate=(0,))
+        self.source_arrays = self.layout.source(source)
+        self.validate = self._validator(validate, validation_objective) if validate is not None else None
 
     def _per_member(self, values: list[Any]) -> Any:
         if self.config.members is None:
             return values[0]
         return jnp.stack(values * (self.config.members // len(values)))
 
-    def _validator(self, source: Any, objective: Objective, devices: Sequence[Any], parallel: Parallel) -> Callable:
-        split = source.size % len(devices) == 0  # else every device measures all of them: the figure must not depend on devices
-        unit = len(devices) if split else 1
+    def _validator(self, source: Any, objective: Objective) -> Callable:
+        parts = self.layout.parts
+        split = source.size % parts == 0  # else every device measures all of them: the figure must not depend on devices
+        unit = parts if split else 1
         batch = max(b for b in range(unit, max(self.config.batch_size, unit) + 1, unit) if source.size % b == 0)
         numbers = jnp.arange(source.size).reshape(-1, batch)
-        measure = validation(self.static, objective, split)
+        measure = validation(self.static, self.layout.objective(objective), split and self.layout.mean_of is not None)
         if self.config.members:
             measure = jax.vmap(measure, in_axes=(0, None, None))
-        compiled, arrays = over_devices(measure, devices, (None, None, 1 if split else None), parallel), self.replicate(source)
+        compiled, arrays = self.layout.compiled(measure, (None, None, 1 if split else None)), self.layout.source(source)
         keep = jax.jit(jax.vmap(keep_best) if self.config.members else keep_best)
         return lambda state: keep(state, jax.block_until_ready(compiled(state.ema, arrays, numbers)))
 
@@ -197,7 +199,8 @@ class _Run:
                     self._save(state, books)
                     saved_at = time.monotonic()
         weights = state.best if self.validate else state.ema
-        return FitResult(eqx.combine(own(weights), self.static), own(state), books["history"], books["resumed_at"])
+        found = eqx.combine(self.layout.whole(weights), self.static)
+        return FitResult(found, self.layout.whole(state), books["history"], books["resumed_at"])
 
     def _epoch(self, state: TrainState, books: dict, asked_to_stop: Callable) -> tuple[TrainState, bool]:
         """The rest of one epoch; False if a signal cut it short."""
@@ -284,13 +287,13 @@ class _Run:
         if found is None:
             if self.folder and leads():
                 write_text(self.folder / "metrics.jsonl", "")
-            return self.replicate(self.create()), books
+            return self.layout.state(self.create()), books
         state, info = found
         books.update(info["books"])
         books["resumed_at"] = books["epoch"]
         if leads():
             write_text(self.folder / "metrics.jsonl", "".join(json.dumps(r) + "\n" for r in books["history"]))  # pyright: ignore
-        return self.replicate(state), books
+        return self.layout.state(state), books
 
     def _save(self, state: TrainState, books: dict[str, Any]) -> None:
         if self.folder and leads():

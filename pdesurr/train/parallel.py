@@ -7,33 +7,28 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, Literal
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
-from jaxtyping import Array
 
 from pdesurr.checks import require
-from pdesurr.fields import Grid
-from pdesurr.models.fno import FNO
-from pdesurr.nn.spectral_conv import SpectralConv
-from pdesurr.nn.split import Split, local_shape
-from pdesurr.train.processes import spread
+from pdesurr.train.processes import own, spread
+from pdesurr.train.state import TrainState
 from pdesurr.train.step import AXIS
-from pdesurr.types import Samples
+from pdesurr.types import Objective
 
-SPACE = "space"
 Parallel = Literal["shard_map", "pmap"]
 
 
-def check_devices(devices: Sequence[Any], batch_size: int, accumulate: int = 1, kind: Parallel = "shard_map") -> None:
-    unit = len(devices) * accumulate
-    said = f"the {len(devices)} devices" + (f" times accumulate={accumulate}" if accumulate > 1 else "")
+def check_devices(devices: Sequence[Any], batch_size: int, accumulate: int = 1, kind: Parallel = "shard_map", slices: int = 1) -> None:
+    unit = max(1, len(devices) // slices) * accumulate
+    times = [f"times accumulate={accumulate}"] * (accumulate > 1)
+    said = " ".join([f"the {len(devices)} devices", *[f"over slices={slices}"] * (slices > 1), *times])
     require(batch_size % unit == 0, "batch_size", f"a multiple of {said}", batch_size,
             f"take {max(1, batch_size // unit) * unit}, or {'a smaller accumulate' if accumulate > 1 else 'fewer devices'}")
-    require(kind == "shard_map" or jax.process_count() == 1, "parallel", "'shard_map' for several processes", kind)
+    require(kind == "shard_map" or jax.process_count() == slices == 1, "parallel", "'shard_map' for several processes or slices", kind)
 
 
 def over_devices(function: Callable, devices: Sequence[Any], batch_specs: tuple[int | None, ...], kind: Parallel = "shard_map",
@@ -69,37 +64,39 @@ def _over_pmap(function: Callable, devices: Sequence[Any], batch_specs: tuple[in
     return run
 
 
-def over_slices(model: FNO, devices: Sequence[Any]) -> Callable[[Samples], Array]:
-    """`model` on batches of fields too large for a device: samples `(batch, *grid, channel)` to answers of that shape, the first axis of
-    the grid dealt to the devices, as are the spectral weights by the modes of the last axis. No intermediate is whole on any device, nor
-    are samples and weights where the caller has placed them so (`jax.device_put`). Each layer exchanges its kept modes twice, and twice
-    more in the backward pass. Differentiable, to be used under `jit`.
-
-    Raises `UsageError` where the devices do not divide the first axis' nodes or the last axis' modes, and for weights held as products.
-    """
-    require(model.rank is None, "model", "an FNO without rank: a product's entries cannot be dealt out", model.rank)
-    require(model.modes[-1] % len(devices) == 0, "modes", f"the last a multiple of the {len(devices)} devices", model.modes)
-    split, mesh = Split(SPACE, len(devices)), Mesh(np.asarray(devices), (SPACE,))
-    params, static = eqx.partition(model, eqx.is_inexact_array)
-    dealt = P(*(None,) * (len(model.modes) - 1), SPACE)
-
-    def specs(node: Any) -> Any:
-        return jax.tree.map(lambda _: dealt, node) if isinstance(node, SpectralConv) else P()
-
-    of_params = jax.tree.map(specs, params, is_leaf=lambda node: isinstance(node, SpectralConv))
-
-    def run(a: Samples) -> Array:
-        if isinstance(a.points, Grid):  # else the model says what it needs
-            local_shape(a.points, split)
-        part = lambda p, v: eqx.combine(p, static).batched(Samples(a.points, v, {}), split=split)  # noqa: E731
-        return jax.shard_map(part, mesh=mesh, in_specs=(of_params, P(None, SPACE)), out_specs=P(None, SPACE))(params, a.values)
-
-    return run
-
-
 def replicate(tree: Any, devices: Sequence[Any]) -> Any:
     """The same arrays on every device, of all processes."""
     sharding = NamedSharding(Mesh(np.asarray(devices), (AXIS,)), P())
     if jax.process_count() > 1:
         return spread(tree, sharding)
     return jax.tree.map(partial(jax.device_put, device=sharding), tree)
+
+
+class Layout:
+    """Where the arrays of a run lie and how its functions are compiled: a batch dealt to all devices, all else on each of them."""
+
+    def __init__(self, devices: Sequence[Any], kind: Parallel = "shard_map"):
+        self.devices, self.kind = devices, kind
+        self.mean_of: Literal["loss", "gradient"] | None = "gradient" if kind == "pmap" else "loss"
+
+    @property
+    def parts(self) -> int:
+        """How many devices share a batch."""
+        return len(self.devices)
+
+    def objective(self, objective: Objective) -> Objective:
+        """What the compiled step calls."""
+        return objective
+
+    def compiled(self, function: Callable, batch_specs: tuple[int | None, ...], donate: tuple[int, ...] = ()) -> Callable:
+        return over_devices(function, self.devices, batch_specs, self.kind, donate)
+
+    def state(self, state: TrainState) -> TrainState:
+        return replicate(state, self.devices)
+
+    def source(self, source: Any) -> Any:
+        return replicate(source, self.devices)
+
+    def whole(self, weights: Any) -> Any:
+        """Weights as arrays of this process alone."""
+        return own(weights)

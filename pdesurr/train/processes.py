@@ -52,6 +52,12 @@ def spread(x: Any, sharding: Sharding) -> Any:
     return jax.tree.map(one, x)
 
 
+def placed(x: Any, shardings: Any) -> Any:
+    """Arrays that every process holds whole, each as its own sharding says."""
+    put = spread if jax.process_count() > 1 else jax.device_put
+    return jax.tree.map(put, x, shardings)
+
+
 def own(x: Any) -> Any:
     """What is the same on every device, as arrays of this process alone."""
     return jax.tree.map(lambda v: v.addressable_data(0), x) if jax.process_count() > 1 else x

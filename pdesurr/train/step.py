@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import equinox as eqx
 import jax
@@ -20,26 +20,27 @@ AXIS = "data"
 class Engine:
     """What a step needs besides the state: the model's static half, the objective, the optimiser and the settings.
 
-    `mean_gradient` averages gradients over devices by itself (what `pmap` needs); otherwise the loss is averaged inside the
-    differentiated function and the transpose does it (what `shard_map` needs). Each is wrong under the other.
+    `mean_of`, over devices: "loss", inside the differentiated function, whose transpose then averages the gradients (what `shard_map`
+    needs); "gradient", averaged by itself (what `pmap` needs); None where the program is one for all devices (slices). Each is wrong
+    under the others.
     """
 
     static: Any
     objective: Objective
     optimiser: optax.GradientTransformation
     ema_decay: float
-    mean_gradient: bool = False
+    mean_of: Literal["loss", "gradient"] | None = "loss"
     accumulate: int = 1
 
     def loss_and_gradient(self, params: PyTree, batch: Any, key: Any) -> tuple[Array, PyTree]:
         def loss(p: PyTree) -> Array:
-            if not self.mean_gradient:
+            if self.mean_of == "loss":
                 p = jax.tree.map(lambda leaf: jax.lax.pcast(leaf, AXIS, to="varying"), p)
             value, _ = self.objective(eqx.combine(p, self.static), batch, key)
-            return value if self.mean_gradient else jax.lax.pmean(value, AXIS)
+            return jax.lax.pmean(value, AXIS) if self.mean_of == "loss" else value
 
         value, gradient = jax.value_and_grad(loss)(params)
-        return jax.lax.pmean((value, gradient), AXIS) if self.mean_gradient else (value, gradient)
+        return jax.lax.pmean((value, gradient), AXIS) if self.mean_of == "gradient" else (value, gradient)
 
     def accumulated(self, params: PyTree, source: Any, numbers: Int[Array, " batch"], key: Any) -> tuple[Array, PyTree]:
         """The mean loss and gradient of `accumulate` equal parts of a batch, one after another: memory for one of them."""
