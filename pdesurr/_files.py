@@ -64,11 +64,7 @@ def new_folder(path: Path, overwrite: bool = False) -> Iterator[Path]:
     temporary.mkdir()
     try:
         yield temporary
-        files = sorted(f for f in temporary.iterdir() if f.is_file())
-        write_text(temporary / MANIFEST, "".join(f"{sha256(f)}  {f.name}\n" for f in files))
-        for file in files:
-            with open(file, "rb") as handle:
-                os.fsync(handle.fileno())
+        write_manifest(temporary)
         if path.exists():
             shutil.rmtree(path)
         os.replace(temporary, path)
@@ -77,18 +73,30 @@ def new_folder(path: Path, overwrite: bool = False) -> Iterator[Path]:
         shutil.rmtree(temporary, ignore_errors=True)
 
 
-def check_manifest(folder: Path) -> str | None:
-    """What is wrong with a folder's files against its manifest, or None. Every file must be listed, and none may be a link."""
+def write_manifest(folder: Path) -> None:
+    """List every file in `folder` and below it with its sha256, once all of them are on the disk."""
+    files = sorted(f for f in folder.rglob("*") if f.is_file())
+    for file in files:
+        with open(file, "rb") as handle:
+            os.fsync(handle.fileno())
+    write_text(folder / MANIFEST, "".join(f"{sha256(f)}  {f.relative_to(folder).as_posix()}\n" for f in files))
+
+
+def check_manifest(folder: Path, nested: bool = False) -> str | None:
+    """What is wrong with a folder's files against its manifest, or None. Every file must be listed, and none may be a link; there are
+    folders only where `nested` says that there may be."""
     manifest = folder / MANIFEST
     if not manifest.is_file():
         return f"{MANIFEST} is missing"
     listed: dict[str, str] = {}
     for line in manifest.read_text(errors="replace").splitlines():
         digest, _, name = line.partition("  ")
-        if len(digest) != 64 or not name or name in listed or name != Path(name).name or name in (".", ".."):
+        plain = Path(name).as_posix() == name and not Path(name).is_absolute() and ".." not in Path(name).parts
+        if len(digest) != 64 or name in ("", ".") or name in listed or not plain or (len(Path(name).parts) > 1 and not nested):
             return f"{MANIFEST} has a line that is not 'sha256  file name': {line[:80]!r}"
         listed[name] = digest
-    present = {f.name for f in folder.iterdir()} - {MANIFEST}
+    found = folder.rglob("*") if nested else folder.iterdir()
+    present = {f.relative_to(folder).as_posix() for f in found if not (nested and f.is_dir() and not f.is_symlink())} - {MANIFEST}
     if present != set(listed):
         missing, extra = sorted(set(listed) - present), sorted(present - set(listed))
         return f"{missing[0]} is missing" if missing else f"{extra[0]} is not in {MANIFEST}: it does not belong here"

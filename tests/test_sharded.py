@@ -7,8 +7,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from jax.sharding import NamedSharding
+from jax.sharding import PartitionSpec as P
 
-from pdesurr.checks import UsageError
+from pdesurr._runtime import Stopped
+from pdesurr.checks import CheckpointError, UsageError
 from pdesurr.data.sources import ArraySource
 from pdesurr.fields import FourierBasis, Grid, SplitGrid, StencilField, UniformBasis, d
 from pdesurr.fields.split import SPACE, Split, halo
@@ -17,7 +20,9 @@ from pdesurr.nn.convolution import convolve
 from pdesurr.objectives import relative_l2
 from pdesurr.pdes import NavierStokes
 from pdesurr.solvers import etdrk
-from pdesurr.train import TrainConfig, adamw, fit
+from pdesurr.train import TrainConfig, adamw, checkpoint, fit
+from pdesurr.train.loop import _Run
+from pdesurr.train.shards import ShardedSaver
 from pdesurr.train.slices import Sliced, SlicedLayout, mesh_of
 from pdesurr.train.step import Engine
 from pdesurr.types import Samples
@@ -75,9 +80,9 @@ def small_source(n, seed):
 CONFIG = TrainConfig(epochs=2, batch_size=4)
 
 
-def trained(net, devices, slices, config=CONFIG, folder=None):
+def trained(net, devices, slices, config=CONFIG, **more):
     return fit(net, small_source(8, 0), relative_l2, config, validate=small_source(4, 1), devices=jax.devices()[:devices], slices=slices,
-               folder=folder)
+               **more)
 
 
 def numbers(result):
@@ -197,3 +202,69 @@ def test_differences_and_convolutions_on_slices_are_those_on_one_device(x64):
     kernel, padding = jax.random.normal(jax.random.key(1), (3, 3, 1, 2)), ("wrap", "wrap")
     part = dealt.on_slices(lambda v: convolve(v[None, ..., None], kernel, padding, split=dealt.split)[0])
     np.testing.assert_allclose(part(u), convolve(u[None, ..., None], kernel, padding)[0], rtol=0, atol=1e-12)
+
+
+# Checkpoints of what is dealt out.
+
+
+def half_way(net, folder, monkeypatch, devices=4, slices=4):
+    """A run that is stopped after its first epoch."""
+    epoch = _Run._epoch
+
+    def first(self, state, books, asked):
+        return (state, False) if books["epoch"] == 1 else epoch(self, state, books, asked)
+
+    with monkeypatch.context() as m:
+        m.setattr(_Run, "_epoch", first)
+        with pytest.raises((Stopped, ValueError)):
+            trained(net, devices, slices, folder=folder, checkpoints="orbax")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("devices", "slices"), [(4, 4), (2, 2), (1, 1)])
+def test_four_devices_checkpoint_is_restored_on_fewer(net, alone, tmp_path, monkeypatch, devices, slices):
+    half_way(net, tmp_path, monkeypatch)
+    (newest,) = (tmp_path / "checkpoints").iterdir()
+    assert (newest / "SHA256SUMS").is_file() and (newest / "state").is_dir()
+    again = trained(net, devices, slices, folder=tmp_path, checkpoints="orbax")
+    assert again.resumed_at == 1
+    for x, y in zip(numbers(again), alone, strict=True):
+        np.testing.assert_allclose(x, y, rtol=0, atol=1e-5)
+    if devices == 4:
+        for x, y in zip(numbers(again), numbers(trained(net, 4, 4)), strict=True):
+            np.testing.assert_array_equal(x, y)
+
+
+def test_what_orbax_wrote_is_what_was_there_and_a_flipped_bit_is_found(tmp_path):
+    def lying(parts):
+        mesh = mesh_of(jax.devices()[:parts])
+        return {"w": NamedSharding(mesh, P(None, SPACE)), "key": NamedSharding(mesh, P())}
+
+    tree = {"w": jax.random.normal(jax.random.key(0), (3, 8)), "key": jax.random.key(7)}
+    saver = ShardedSaver(tmp_path, keep=2)
+    for step in (1, 2, 3):
+        saver.save(step, jax.tree.map(jax.device_put, tree, lying(4)), {"step": step})
+    saver.wait()
+    assert [p.name for p in sorted(tmp_path.iterdir())] == ["000000002", "000000003"]
+    for parts in (4, 2, 1):
+        found, info = checkpoint.load_newest(tmp_path, jax.eval_shape(lambda: tree), shardings=lying(parts))
+        assert info == {"step": 3} and found["w"].sharding == lying(parts)["w"]
+        np.testing.assert_array_equal(found["w"], tree["w"])
+        assert jax.random.uniform(found["key"]) == jax.random.uniform(tree["key"])
+    largest = max((f for f in (tmp_path / "000000003").rglob("*") if f.is_file()), key=lambda f: f.stat().st_size)
+    data = bytearray(largest.read_bytes())
+    data[len(data) // 2] ^= 1
+    largest.write_bytes(bytes(data))
+    with pytest.warns(UserWarning, match="does not match its sha256"):
+        assert checkpoint.load_newest(tmp_path, jax.eval_shape(lambda: tree), shardings=lying(1))[1] == {"step": 2}
+    other = jax.eval_shape(lambda: {**tree, "w": jnp.zeros((3, 4))})
+    with pytest.raises(CheckpointError, match="does not hold this model's state"), pytest.warns(UserWarning, match="sha256"):
+        checkpoint.load_newest(tmp_path, other, shardings=lying(1))
+
+
+def test_a_checkpoint_that_cannot_be_written_is_said(tmp_path):
+    saver = ShardedSaver(tmp_path / "runs")
+    (tmp_path / "runs").write_text("a file, where a folder must be")
+    with pytest.raises((CheckpointError, OSError)):
+        saver.save(1, {"w": jnp.ones(3)}, {})
+        saver.wait()

@@ -64,6 +64,8 @@ class FNO(eqx.Module):
     `coordinates`: per axis, whether (x - lower) / length is an extra input channel; None = on no axis, which keeps the model
     equivariant under shifts of a periodic grid. Between walls give it True.
     `lifting_width`: hidden width of a two-layer lifting; None = one linear layer.
+    `remat`: a gradient keeps each block's input alone and computes the block's inside again: less memory for a third more work
+    (on a CPU XLA undoes it).
     `shared`: one R for all blocks. `rank`: R as a Tucker product with about that share of its numbers (`pdesurr.nn.Tucker`).
 
     Any resolution of the same box may be used; where the input has content above `modes`, GELU aliases on coarse grids.
@@ -80,6 +82,7 @@ class FNO(eqx.Module):
     padding: float = eqx.field(static=True)
     coordinates: tuple[bool, ...] = eqx.field(static=True)
     rank: float | None = eqx.field(static=True)
+    remat: bool = eqx.field(static=True)
 
     def __init__(
         self,
@@ -96,6 +99,7 @@ class FNO(eqx.Module):
         channel_mlp: float | None = None,
         shared: bool = False,
         rank: float | None = None,
+        remat: bool = False,
         key: Key,
     ):
         require(coordinates is None or len(coordinates) == len(modes), "coordinates", "None or one bool per axis", coordinates)
@@ -110,7 +114,7 @@ class FNO(eqx.Module):
         self.blocks = tuple(Block(width, m, channel_mlp, rank, key=k) for m, k in zip(own, keys[:depth], strict=True))
         self.head = (Pointwise(width, head_width, key=keys[-2]), Pointwise(head_width, out_channels, key=keys[-1]))
         self.in_channels, self.out_channels, self.modes = in_channels, out_channels, tuple(modes)
-        self.padding, self.coordinates, self.rank = float(padding), coordinates, rank
+        self.padding, self.coordinates, self.rank, self.remat = float(padding), coordinates, rank, remat
 
     @property
     def arguments(self) -> dict[str, Any]:
@@ -121,7 +125,8 @@ class FNO(eqx.Module):
                 "depth": len(self.blocks), "padding": self.padding, "coordinates": list(self.coordinates),
                 "lifting_width": self.lifting[0].weight.shape[-2] if len(self.lifting) == 2 else None,
                 "head_width": self.head[0].weight.shape[-2], "channel_mlp": None if mlp is None else mlp[0].weight.shape[-2] / width,
-                "shared": len(self.blocks) > 1 and self.blocks[1].spectral is None, "rank": self.rank}
+                "shared": len(self.blocks) > 1 and self.blocks[1].spectral is None, "rank": self.rank,
+                **({"remat": True} if self.remat else {})}
 
     def with_modes(self, modes: tuple[int, ...]) -> "FNO":
         """The same function with room for other wavenumbers: those that are new start at zero, those that are gone are forgotten.
@@ -149,7 +154,8 @@ class FNO(eqx.Module):
         for i, block in enumerate(self.blocks):
             spectral = block.spectral or self.blocks[0].spectral
             assert spectral is not None
-            v = block(v, spectral, grid, self.padding, spare, i == len(self.blocks) - 1, split)
+            run = eqx.filter_checkpoint(block) if self.remat else block
+            v = run(v, spectral, grid, self.padding, spare, i == len(self.blocks) - 1, split)
         u = self.head[1](once(gelu(once(self.head[0](v)))))
         u = u.reshape(self.out_channels, *a.values.shape[:-2], -1)[..., : grid.shape[-1]]
         return jnp.moveaxis(u, 0, -1)

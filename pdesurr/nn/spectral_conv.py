@@ -44,6 +44,7 @@ class SpectralConv(eqx.Module):
 
     With a `split`, v and the result are this device's slice of the grid, and `weight` its share of the last axis' modes, which the number
     of devices must divide: no device holds a whole field or all weights. Two exchanges (all-to-all) of kept modes and nothing else.
+    Values in bfloat16 are transformed, mixed and summed in float32.
 
     Raises `UsageError` for modes above what the grid resolves (2m - 1 > P / h, h the widest spacing), or a wrong shape.
     """
@@ -79,6 +80,9 @@ class SpectralConv(eqx.Module):
         require(v.shape[0] == self.in_channels and v.shape[2:] == shape, "v",
                 f"shape ({self.in_channels}, batch, {', '.join(map(str, shape))})", v.shape)
         check_modes(self.modes, grid, padding)
+        if v.dtype == jnp.bfloat16:
+            wide = self(v.astype(jnp.float32), grid, padding=padding, bias=bias, form=form, spare=spare, split=split)
+            return wide.astype(v.dtype)
         lengths = tuple(_fft_length(b, padding) for b in grid.bases)
         if split is not None:
             require(form in (None, "dense"), "form", "'dense' for a grid that is split", form)

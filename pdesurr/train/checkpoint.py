@@ -12,45 +12,56 @@ from jaxtyping import PyTree
 
 from pdesurr._files import check_manifest, new_folder, read_json, write_json
 from pdesurr.checks import CheckpointError
+from pdesurr.train.processes import leads
+from pdesurr.train.shards import STATE, drop_old, is_key, restore, steps
 
 
 def save(folder: Path, step: int, tree: PyTree, info: dict[str, Any], keep: int = 3) -> Path:
     """Write `folder/<step>/`: `state.safetensors`, `info.json`, `SHA256SUMS`; then drop all but the newest `keep`."""
-    import shutil
-
     from safetensors.numpy import save_file
 
     path = folder / f"{step:09d}"
     with new_folder(path, overwrite=True) as new:
         save_file(_flatten(tree), new / "state.safetensors")
         write_json(new / "info.json", info)
-    for old in _steps(folder)[:-keep]:
-        shutil.rmtree(old, ignore_errors=True)
+    drop_old(folder, keep)
     return path
 
 
-def load_newest(folder: Path, like: PyTree, check: Callable[[dict[str, Any]], None] = lambda info: None,
+class Saver:
+    """`save` by the process that leads, done when it returns: what `ShardedSaver` is for states that are dealt out."""
+
+    def __init__(self, folder: Path):
+        self.folder = folder
+
+    def save(self, step: int, tree: PyTree, info: dict[str, Any]) -> None:
+        if leads():
+            save(self.folder, step, tree, info)
+
+    def wait(self) -> None:
+        """Nothing goes on."""
+
+
+def load_newest(folder: Path, like: PyTree, check: Callable[[dict[str, Any]], None] = lambda info: None, shardings: PyTree = None,
                 ) -> tuple[PyTree, dict[str, Any]] | None:
-    """The newest checkpoint that is whole, in the shape of `like`, with its info; None if there is none.
+    """The newest checkpoint that is whole, in the shape of `like`, with its info; None if there is none. Either kind is read; what Orbax
+    wrote then lies as `shardings` say.
 
     `check` sees the info first, and raises if it is of another run. A damaged one is named in a warning and the one before it
     is used. Raises `CheckpointError` if all are damaged.
     """
-    steps = _steps(folder)
-    for path in reversed(steps):
-        wrong = check_manifest(path)
+    found = steps(folder)
+    for path in reversed(found):
+        dealt = (path / STATE).is_dir()
+        wrong = check_manifest(path, nested=dealt)
         if wrong is None:
             info = read_json(path / "info.json")
             check(info)
-            return _unflatten(path, like), info
+            return (restore(path, like, shardings) if dealt else _unflatten(path, like)), info
         warnings.warn(f"checkpoint {path} cannot be used ({wrong}); falling back to the one before it", stacklevel=2)
-    if steps:
+    if found:
         raise CheckpointError(f"{folder}: no checkpoint is sound; delete the folder to start the run afresh")
     return None
-
-
-def _steps(folder: Path) -> list[Path]:
-    return sorted(p for p in folder.glob("[0-9]*") if p.is_dir()) if folder.is_dir() else []
 
 
 def names(tree: PyTree) -> list[str]:
@@ -59,7 +70,7 @@ def names(tree: PyTree) -> list[str]:
 
 
 def _flatten(tree: PyTree) -> dict[str, np.ndarray]:
-    leaves = [jax.random.key_data(v) if _is_key(v) else v for v in jax.tree.leaves(tree)]
+    leaves = [jax.random.key_data(v) if is_key(v) else v for v in jax.tree.leaves(tree)]
     # safetensors 0.8.0 silently corrupts arrays that are not contiguous
     return {name: np.asarray(v, order="C") for name, v in zip(names(tree), leaves, strict=True)}
 
@@ -71,16 +82,13 @@ def _unflatten(path: Path, like: PyTree) -> PyTree:
     leaves, treedef = jax.tree.flatten(like)
     loaded = []
     for name, leaf in zip(names(like), leaves, strict=True):
-        want = jax.eval_shape(jax.random.key_data, leaf) if _is_key(leaf) else leaf
+        want = jax.eval_shape(jax.random.key_data, leaf) if is_key(leaf) else leaf
         got = arrays.pop(name, None)
         if got is None or got.shape != want.shape or got.dtype != want.dtype:
             raise CheckpointError(f"{path}: {name} is {'missing' if got is None else f'{got.dtype}{list(got.shape)}'}, the model's is "
                                   f"{want.dtype}{list(want.shape)}; it belongs to another model or another version")
-        loaded.append(jax.random.wrap_key_data(jnp.asarray(got)) if _is_key(leaf) else jnp.asarray(got))
+        loaded.append(jax.random.wrap_key_data(jnp.asarray(got)) if is_key(leaf) else jnp.asarray(got))
     if arrays:
         raise CheckpointError(f"{path}: it holds {next(iter(arrays))}, which the model has not")
     return jax.tree.unflatten(treedef, loaded)
 
-
-def _is_key(x: Any) -> bool:
-    return jnp.issubdtype(x.dtype, jax.dtypes.prng_key)

@@ -1,8 +1,6 @@
 """`fit`: epochs of the compiled step, validation, checkpoints, an exact resume."""
 
-import hashlib
 import json
-import re
 import signal
 import time
 from collections.abc import Callable, Sequence
@@ -20,19 +18,23 @@ from jaxtyping import Array, PyTree
 
 from pdesurr._files import write_text
 from pdesurr._runtime import Stopped, locked, progress, stop_signals
-from pdesurr.checks import CheckpointError, DivergedError, UsageError, require
+from pdesurr.checks import CheckpointError, DivergedError, require
 from pdesurr.train import checkpoint
+from pdesurr.train.identity import architecture, difference, fingerprint, identity_of
 from pdesurr.train.optimisers import adamw
 from pdesurr.train.parallel import Layout, Parallel, check_devices
+from pdesurr.train.precision import PRODUCTS, Precision, in_precision
 from pdesurr.train.processes import any_of, leads
+from pdesurr.train.shards import ShardedSaver
 from pdesurr.train.slices import SlicedLayout
 from pdesurr.train.state import TrainState
 from pdesurr.train.step import Engine, keep_best, validation
-from pdesurr.types import Objective, describe
+from pdesurr.types import Objective
 
 OnBad = Literal["raise", "skip", "rollback"]
+Kind = Literal["safetensors", "orbax"]
+SAVERS = {"safetensors": checkpoint.Saver, "orbax": ShardedSaver}
 MAX_ROLLBACKS = 8
-ADDRESS = r" at 0x[0-9a-f]+"  # of a function, in a text that must be the same in the next process
 LONGEST_SEGMENT = 250  # steps in one compiled call, so that a signal is heard within seconds
 
 
@@ -43,7 +45,7 @@ class TrainConfig:
     `on_bad` says what a loss or gradient that is not finite does (its update is dropped in any case): "raise" ends the run
     with `DivergedError`, "skip" goes on until `max_bad` were dropped, "rollback" goes back to the start of the epoch with half
     the learning rate. `accumulate`: gradients of so many equal parts of a batch are taken one after another and averaged, in the
-    memory of one part.
+    memory of one part. `precision`: in which a step computes (`pdesurr.train.precision`).
     """
 
     epochs: int = 100
@@ -58,11 +60,13 @@ class TrainConfig:
     max_bad: int = 20
     checkpoint_seconds: float = 30.0
     accumulate: int = 1
+    precision: Precision = "float32"
 
     def __post_init__(self):
         require(isinstance(self.epochs, int) and self.epochs >= 1, "epochs", "a whole number >= 1", self.epochs)
         require(all(r > 0 for r in self.learning_rates), "learning_rate", "numbers > 0", self.learning_rate)
         require(self.on_bad in ("raise", "skip", "rollback"), "on_bad", "'raise', 'skip' or 'rollback'", self.on_bad)
+        require(self.precision in PRODUCTS, "precision", f"one of {', '.join(PRODUCTS)}", self.precision)
         require(isinstance(self.accumulate, int) and self.accumulate >= 1, "accumulate", "a whole number >= 1", self.accumulate)
         require(0 <= self.ema_decay < 1, "ema_decay", "a number in [0, 1)", self.ema_decay)
         require(len(set(map(len, (self.seeds, self.learning_rates))) - {1}) <= 1, "learning_rate",
@@ -100,7 +104,8 @@ class FitResult:
 
 def fit(model: PyTree, source: Any, objective: Objective, config: TrainConfig, *, validate: Any = None,
         validation_objective: Objective | None = None, folder: Path | str | None = None, devices: Sequence[Any] | None = None,
-        parallel: Parallel = "shard_map", slices: int = 1, optimiser: optax.GradientTransformation | None = None) -> FitResult:
+        parallel: Parallel = "shard_map", slices: int = 1, optimiser: optax.GradientTransformation | None = None,
+        checkpoints: Kind = "safetensors") -> FitResult:
     """Train `model` on `source` (see `pdesurr.data.sources`) to minimise `objective`.
 
     `validate` is a source of held-out samples: after every epoch the running mean of the weights is measured on it by
@@ -108,13 +113,14 @@ def fit(model: PyTree, source: Any, objective: Objective, config: TrainConfig, *
     gets `metrics.jsonl` and `checkpoints/`, and calling again continues bit for bit (same machine, same device count).
     `devices` default to all, of all processes (see `processes.join`); the batch is split over them. With `slices`, each sample and the
     spectral weights are dealt to so many devices, for what is too large for one (`pdesurr.train.slices`). For an ensemble
-    (`config.members`) every array of `model` has a leading member axis.
+    (`config.members`) every array of `model` has a leading member axis. `checkpoints`: "orbax" has every process write its own share of
+    the state while training goes on (the extra `scale`); either kind is found again, on any number of devices.
 
     Raises `UsageError` (settings), `DivergedError` (see `TrainConfig.on_bad`), `CheckpointError` (the folder holds another
     run, or nothing sound), `Stopped` after SIGTERM or Ctrl-C, once the state is saved.
     """
     run = _Run(model, source, objective, config, validate, validation_objective or objective,
-               Path(folder) if folder is not None else None, list(devices or jax.devices()), parallel, slices, optimiser)
+               Path(folder) if folder is not None else None, list(devices or jax.devices()), parallel, slices, optimiser, checkpoints)
     with ExitStack() as stack:
         if run.folder is not None and leads():
             stack.enter_context(locked(run.folder))
@@ -132,11 +138,15 @@ class _Run:
     """One call of `fit`: the compiled pieces and the books."""
 
     def __init__(self, model, source, objective, config, validate, validation_objective, folder, devices, parallel, slices,
-                 optimiser):
+                 optimiser, checkpoints):
         check_devices(devices, config.batch_size, config.accumulate, parallel, slices)
+        require(checkpoints in SAVERS, "checkpoints", f"one of {', '.join(SAVERS)}", checkpoints)
+        require(checkpoints == "orbax" or slices == 1 or jax.process_count() == 1, "checkpoints", "'orbax' for slices in several processes",
+                checkpoints)
         require(1 <= config.batch_size <= source.size, "batch_size", f"a number from 1 to {source.size}, the samples of an epoch",
                 config.batch_size)
         self.config, self.folder, self.source = config, folder, source
+        self.saver = None if folder is None else SAVERS[checkpoints](folder / "checkpoints")
         self.per_epoch = source.size // config.batch_size
         self.segment = max(s for s in range(1, min(self.per_epoch, LONGEST_SEGMENT) + 1) if self.per_epoch % s == 0)
         params, self.static = eqx.partition(model, eqx.is_inexact_array)
@@ -145,9 +155,10 @@ class _Run:
                 f"{len(fixed)} arrays that training leaves alone", "train its members one by one")
         optimiser = optimiser or adamw(config.epochs * self.per_epoch, warmup=config.warmup, weight_decay=config.weight_decay,
                                        clip_norm=config.clip_norm)
-        self.facts = {"objective": _name(objective), "data": fingerprint(source), "validation": fingerprint(validate),
-                      "validation_objective": _name(validation_objective),
+        self.facts = {"objective": identity_of(objective), "data": fingerprint(source), "validation": fingerprint(validate),
+                      "validation_objective": identity_of(validation_objective),
                       "architecture": architecture(model)} if folder is not None else {}
+        objective, validation_objective = (in_precision(o, config.precision) for o in (objective, validation_objective))
         k = config.members
         self.layout = Layout(devices, parallel) if slices == 1 else SlicedLayout(devices, slices, params, bool(k))
         engine = Engine(self.static, self.layout.objective(objective), optimiser, config.ema_decay, self.layout.mean_of, config.accumulate)
@@ -191,6 +202,7 @@ class _Run:
                 state, finished = self._epoch(state, books, asked_to_stop)
                 if not finished:
                     self._save(state, books)
+                    self.saver and self.saver.wait()
                     where = f"continue with the same command ({self.folder})" if self.folder else "nothing was saved (no folder)"
                     raise Stopped(asked_to_stop() or 0, where)
                 self._book(state, books, time.monotonic() - began)
@@ -198,6 +210,7 @@ class _Run:
                 if time.monotonic() - saved_at >= self.config.checkpoint_seconds or books["epoch"] == self.config.epochs:
                     self._save(state, books)
                     saved_at = time.monotonic()
+        self.saver and self.saver.wait()
         weights = state.best if self.validate else state.ema
         found = eqx.combine(self.layout.whole(weights), self.static)
         return FitResult(found, self.layout.whole(state), books["history"], books["resumed_at"])
@@ -265,14 +278,9 @@ class _Run:
 
     def _check_identity(self, found: dict[str, Any]) -> None:
         """Raise `CheckpointError` unless a checkpoint is of this very run."""
-        for name, value in self._identity().items():
-            old = found.get(name, value)  # an earlier version's checkpoint says less
-            if isinstance(value, dict) and isinstance(old, dict):  # name the weight that differs
-                part = next((k for k in (*value, *old) if value.get(k) != old.get(k)), None)
-                name, old, value = f"{name}{part}", old.get(part), value.get(part)
-            if old != value:
-                raise CheckpointError(f"{self.folder} holds a run with another {name} ({_short(old)}, not {_short(value)}); use another "
-                                      "folder, or delete this one")
+        other = difference(self._identity(), found)
+        if other:
+            raise CheckpointError(f"{self.folder} holds a run with another {other}; use another folder, or delete this one")
 
     @property
     def create_shape(self) -> TrainState:
@@ -283,7 +291,8 @@ class _Run:
         found = None
         if self.folder:
             check = lambda info: self._check_identity(info["identity"])  # noqa: E731
-            found = checkpoint.load_newest(self.folder / "checkpoints", self.create_shape, check)
+            where = self.layout.shardings(self.create_shape)
+            found = checkpoint.load_newest(self.folder / "checkpoints", self.create_shape, check, where)
         if found is None:
             if self.folder and leads():
                 write_text(self.folder / "metrics.jsonl", "")
@@ -296,34 +305,6 @@ class _Run:
         return self.layout.state(state), books
 
     def _save(self, state: TrainState, books: dict[str, Any]) -> None:
-        if self.folder and leads():
-            books = {**books, "partial": [{k: v for k, v in p.items()} for p in books["partial"]]}
-            checkpoint.save(self.folder / "checkpoints", int(np.max(state.step)), state, {"identity": self._identity(), "books": books})
-
-
-def fingerprint(source: Any) -> str:
-    """sha256 of a source: of its arrays and of everything static about it."""
-    leaves, structure = jax.tree.flatten(source)
-    digest = hashlib.sha256(re.sub(ADDRESS, "", str(structure)).encode())
-    for leaf in leaves:
-        digest.update(np.ascontiguousarray(leaf).tobytes())
-    return digest.hexdigest()
-
-
-def architecture(model: Any) -> dict[str, Any]:
-    """Class and arguments of a model between its normalisers: most are not to be seen in the weights. Empty where it cannot tell."""
-    try:
-        described = describe(getattr(model, "model", model))
-    except UsageError:
-        return {}
-    return {": class": described["class"], **{f": {name}": value for name, value in described["arguments"].items()}}
-
-
-def _name(objective: Objective) -> str:
-    """A function's name, or everything that an object was made with."""
-    return getattr(objective, "__qualname__", None) or re.sub(ADDRESS, "", repr(objective))
-
-
-def _short(value: Any) -> str:
-    text = str(value)
-    return text if len(text) <= 60 else text[:57] + "..."
+        if self.saver is not None:
+            books = json.loads(json.dumps(books))  # as they are now: training goes on while they are written
+            self.saver.save(int(np.max(state.step)), state, {"identity": self._identity(), "books": books})

@@ -14,7 +14,7 @@ from jax.sharding import Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 
 from pdesurr.checks import require
-from pdesurr.train.processes import own, spread
+from pdesurr.train.processes import own, placed, spread
 from pdesurr.train.state import TrainState
 from pdesurr.train.step import AXIS
 from pdesurr.types import Objective
@@ -91,8 +91,13 @@ class Layout:
     def compiled(self, function: Callable, batch_specs: tuple[int | None, ...], donate: tuple[int, ...] = ()) -> Callable:
         return over_devices(function, self.devices, batch_specs, self.kind, donate)
 
+    def shardings(self, state: TrainState) -> Any:
+        """Where each array of a state lies."""
+        everywhere = NamedSharding(Mesh(np.asarray(self.devices), (AXIS,)), P())
+        return jax.tree.map(lambda _: everywhere, state)
+
     def state(self, state: TrainState) -> TrainState:
-        return replicate(state, self.devices)
+        return placed(state, self.shardings(state))
 
     def source(self, source: Any) -> Any:
         return replicate(source, self.devices)

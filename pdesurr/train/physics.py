@@ -18,7 +18,7 @@ from pdesurr.checks import CheckpointError, DivergedError, require
 from pdesurr.objectives.constraints import check_constraints, check_model
 from pdesurr.objectives.physics import Problem
 from pdesurr.train import checkpoint
-from pdesurr.train.loop import ADDRESS, fingerprint
+from pdesurr.train.identity import ADDRESS, fingerprint
 from pdesurr.train.stages import LBFGS, SOAP, AbstractStage, Adam, LeastSquares, QuasiNewton
 from pdesurr.types import Key
 

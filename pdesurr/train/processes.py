@@ -40,6 +40,14 @@ def any_of(flag: bool) -> bool:
     return bool(np.any(process_allgather(np.asarray(flag))))
 
 
+def together(what: str) -> None:
+    """Wait until every process has come here."""
+    if jax.process_count() > 1:
+        from jax.experimental.multihost_utils import sync_global_devices
+
+        sync_global_devices(what)
+
+
 def spread(x: Any, sharding: Sharding) -> Any:
     """Arrays that every process holds whole, as ones of all processes' devices."""
 

@@ -116,9 +116,6 @@ class SlicedLayout(Layout):
     def shardings(self, state: TrainState) -> TrainState:
         return _state_shardings(state, self.params, self.mesh, self.members)
 
-    def state(self, state: TrainState) -> TrainState:
-        return placed(state, self.shardings(state))
-
     def source(self, source: Any) -> Any:
         return placed(source, _source_shardings(source, source.grid, self.mesh))
 
