@@ -1,4 +1,4 @@
-"""Strict by default: four fake devices, no silent promotion of dtype or rank, shapes and types always checked."""
+"""Strict by default: eight fake devices, no silent promotion of dtype or rank, shapes and types always checked."""
 
 import os
 import sys
@@ -6,7 +6,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 # Before jax is imported. Several workers share the machine, so what numpy calls gets one thread each.
-os.environ.setdefault("JAX_NUM_CPU_DEVICES", "4")
+os.environ.setdefault("JAX_NUM_CPU_DEVICES", "8")
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 # Tests compile far more than they compute: the older emitters, where they are still to be had, take half the time to compile.
@@ -24,7 +24,7 @@ import pdesurr  # noqa: E402, F401  (sets the XLA option that jax 0.10.2 needs)
 
 jax.config.update("jax_numpy_dtype_promotion", "strict")
 jax.config.update("jax_numpy_rank_promotion", "raise")
-# Four devices on two cores: programs in flight together can starve each other's collectives of threads.
+# Eight devices on two cores: programs in flight together can starve each other's collectives of threads.
 jax.config.update("jax_cpu_enable_async_dispatch", False)
 
 ROOT = Path(__file__).resolve().parents[1]

@@ -2,6 +2,7 @@
 
 from pdesurr.train.loop import FitResult, TrainConfig, fit
 from pdesurr.train.optimisers import adamw
+from pdesurr.train.search import Between, search
 from pdesurr.train.state import TrainState
 
-__all__ = ["FitResult", "TrainConfig", "TrainState", "adamw", "fit"]
+__all__ = ["Between", "FitResult", "TrainConfig", "TrainState", "adamw", "fit", "search"]

@@ -22,7 +22,7 @@ from pdesurr.checks import CheckpointError, DivergedError, require
 from pdesurr.train import checkpoint
 from pdesurr.train.identity import architecture, difference, fingerprint, identity_of
 from pdesurr.train.optimisers import adamw
-from pdesurr.train.parallel import Layout, Parallel, check_devices
+from pdesurr.train.parallel import Layout, MemberLayout, Parallel, check_devices
 from pdesurr.train.precision import PRODUCTS, Precision, in_precision
 from pdesurr.train.processes import any_of, leads
 from pdesurr.train.shards import ShardedSaver
@@ -113,8 +113,9 @@ def fit(model: PyTree, source: Any, objective: Objective, config: TrainConfig, *
     gets `metrics.jsonl` and `checkpoints/`, and calling again continues bit for bit (same machine, same device count).
     `devices` default to all, of all processes (see `processes.join`); the batch is split over them. With `slices`, each sample and the
     spectral weights are dealt to so many devices, for what is too large for one (`pdesurr.train.slices`). For an ensemble
-    (`config.members`) every array of `model` has a leading member axis. `checkpoints`: "orbax" has every process write its own share of
-    the state while training goes on (the extra `scale`); either kind is found again, on any number of devices.
+    (`config.members`) every array of `model` has a leading member axis, and `parallel="members"` deals the members to the devices.
+    `checkpoints`: "orbax" has every process write its own share of the state while training goes on (the extra `scale`); either kind is
+    found again, on any number of devices.
 
     Raises `UsageError` (settings), `DivergedError` (see `TrainConfig.on_bad`), `CheckpointError` (the folder holds another
     run, or nothing sound), `Stopped` after SIGTERM or Ctrl-C, once the state is saved.
@@ -160,7 +161,10 @@ class _Run:
                       "architecture": architecture(model)} if folder is not None else {}
         objective, validation_objective = (in_precision(o, config.precision) for o in (objective, validation_objective))
         k = config.members
-        self.layout = Layout(devices, parallel) if slices == 1 else SlicedLayout(devices, slices, params, bool(k))
+        if parallel == "members":
+            self.layout = MemberLayout(devices, k)
+        else:
+            self.layout = Layout(devices, parallel) if slices == 1 else SlicedLayout(devices, slices, params, bool(k))
         engine = Engine(self.static, self.layout.objective(objective), optimiser, config.ema_decay, self.layout.mean_of, config.accumulate)
         over_members = jax.vmap if k else lambda f, **_: f
         self.data_keys = self._per_member([jax.random.fold_in(jax.random.key(s), 0) for s in config.seeds])
@@ -169,7 +173,7 @@ class _Run:
         self.create = lambda: over_members(lambda p, key, rate: TrainState.create(p, optimiser, key, rate))(params, keys, rates)
         batch_axis = 2 if k else 1
         self.plan = jax.jit(over_members(lambda key, epoch: source.plan(key, epoch), in_axes=(0, None)))
-        self.run_segment = self.layout.compiled(over_members(engine.segment, in_axes=(0, None, 0)), (None, None, batch_axis), donate=(0,))
+        self.run_segment = self.layout.compiled(over_members(engine.segment, in_axes=(0, None, 0)), (None, None, batch_axis), (0, 2), (0,))
         self.source_arrays = self.layout.source(source)
         self.validate = self._validator(validate, validation_objective) if validate is not None else None
 
@@ -187,7 +191,7 @@ class _Run:
         measure = validation(self.static, self.layout.objective(objective), split and self.layout.mean_of is not None)
         if self.config.members:
             measure = jax.vmap(measure, in_axes=(0, None, None))
-        compiled, arrays = self.layout.compiled(measure, (None, None, 1 if split else None)), self.layout.source(source)
+        compiled, arrays = self.layout.compiled(measure, (None, None, 1 if split else None), (0,)), self.layout.source(source)
         keep = jax.jit(jax.vmap(keep_best) if self.config.members else keep_best)
         return lambda state: keep(state, jax.block_until_ready(compiled(state.ema, arrays, numbers)))
 

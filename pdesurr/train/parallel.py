@@ -19,16 +19,20 @@ from pdesurr.train.state import TrainState
 from pdesurr.train.step import AXIS
 from pdesurr.types import Objective
 
-Parallel = Literal["shard_map", "pmap"]
+Parallel = Literal["shard_map", "pmap", "members"]
 
 
 def check_devices(devices: Sequence[Any], batch_size: int, accumulate: int = 1, kind: Parallel = "shard_map", slices: int = 1) -> None:
+    if kind == "members":  # each device has whole batches
+        devices = devices[:1]
     unit = max(1, len(devices) // slices) * accumulate
     times = [f"times accumulate={accumulate}"] * (accumulate > 1)
     said = " ".join([f"the {len(devices)} devices", *[f"over slices={slices}"] * (slices > 1), *times])
     require(batch_size % unit == 0, "batch_size", f"a multiple of {said}", batch_size,
             f"take {max(1, batch_size // unit) * unit}, or {'a smaller accumulate' if accumulate > 1 else 'fewer devices'}")
-    require(kind == "shard_map" or jax.process_count() == slices == 1, "parallel", "'shard_map' for several processes or slices", kind)
+    require(kind != "pmap" or jax.process_count() == 1, "parallel", "another than 'pmap' for several processes", kind)
+    require(kind != "members" or accumulate == 1, "accumulate", "1 where members are dealt out", accumulate)
+    require(kind == "shard_map" or slices == 1, "parallel", "'shard_map' for slices", kind)
 
 
 def over_devices(function: Callable, devices: Sequence[Any], batch_specs: tuple[int | None, ...], kind: Parallel = "shard_map",
@@ -88,7 +92,10 @@ class Layout:
         """What the compiled step calls."""
         return objective
 
-    def compiled(self, function: Callable, batch_specs: tuple[int | None, ...], donate: tuple[int, ...] = ()) -> Callable:
+    def compiled(self, function: Callable, batch_specs: tuple[int | None, ...], members: tuple[int, ...] = (),
+                 donate: tuple[int, ...] = ()) -> Callable:
+        """`function` where the devices are: `batch_specs` as in `over_devices`; `members`: which arguments lead with a member axis."""
+        del members
         return over_devices(function, self.devices, batch_specs, self.kind, donate)
 
     def shardings(self, state: TrainState) -> Any:
@@ -105,3 +112,30 @@ class Layout:
     def whole(self, weights: Any) -> Any:
         """Weights as arrays of this process alone."""
         return own(weights)
+
+
+class MemberLayout(Layout):
+    """The members of an ensemble dealt to the devices: each trains its own, on whole batches, and nothing is exchanged."""
+
+    def __init__(self, devices: Sequence[Any], members: int | None):
+        require(members is not None and members % len(devices) == 0, "devices", f"a divisor of the number of members, {members}, for "
+                "parallel='members'", len(devices))
+        super().__init__(devices)
+        self.mean_of, self.mesh = None, Mesh(np.asarray(devices), (AXIS,))
+
+    @property
+    def parts(self) -> int:
+        return 1
+
+    def compiled(self, function: Callable, batch_specs: tuple[int | None, ...], members: tuple[int, ...] = (),
+                 donate: tuple[int, ...] = ()) -> Callable:
+        specs = tuple(P(AXIS) if i in members else P() for i in range(len(batch_specs)))
+        compiled = jax.jit(jax.shard_map(function, mesh=self.mesh, in_specs=specs, out_specs=P(AXIS)), donate_argnums=donate)
+        place = lambda a, spec: spread(a, NamedSharding(self.mesh, spec)) if jax.process_count() > 1 else a  # noqa: E731
+        return lambda *args: compiled(*(a if isinstance(a, TrainState) else place(a, s) for a, s in zip(args, specs, strict=True)))
+
+    def shardings(self, state: TrainState) -> Any:
+        return jax.tree.map(lambda _: NamedSharding(self.mesh, P(AXIS)), state)
+
+    def whole(self, weights: Any) -> Any:
+        return own(jax.jit(lambda x: x, out_shardings=NamedSharding(self.mesh, P()))(weights))

@@ -108,7 +108,8 @@ class SlicedLayout(Layout):
     def objective(self, objective: Objective) -> Objective:
         return lambda model, batch, key: objective(sliced(model, self.mesh), batch, key)
 
-    def compiled(self, function: Callable, batch_specs: tuple[int | None, ...], donate: tuple[int, ...] = ()) -> Callable:
+    def compiled(self, function: Callable, batch_specs: tuple[int | None, ...], members: tuple[int, ...] = (),
+                 donate: tuple[int, ...] = ()) -> Callable:
         is_state = lambda node: isinstance(node, TrainState)  # noqa: E731
         kept = lambda x: jax.lax.with_sharding_constraint(x, self.shardings(x)) if is_state(x) else x  # noqa: E731
         return jax.jit(lambda *args: jax.tree.map(kept, function(*args), is_leaf=is_state), donate_argnums=donate)
