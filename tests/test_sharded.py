@@ -1,6 +1,8 @@
 """Fields dealt to devices: the same answers and gradients as on one, by two exchanges a layer."""
 
 import dataclasses
+import math
+import re
 
 import equinox as eqx
 import jax
@@ -25,7 +27,7 @@ from pdesurr.train.loop import _Run
 from pdesurr.train.shards import ShardedSaver
 from pdesurr.train.slices import Sliced, SlicedLayout, mesh_of
 from pdesurr.train.step import Engine
-from pdesurr.types import Samples
+from pdesurr.types import Samples, parameter_count
 
 TORUS, WALLS = Grid([FourierBasis(16), FourierBasis(18)]), Grid([UniformBasis(16), UniformBasis(12), FourierBasis(10)])
 
@@ -121,6 +123,11 @@ def test_a_step_on_slices_moves_kept_modes_and_sums_alone(net):
     call = lambda p, s, n: engine.loss_and_gradient(p, s.take(n), None)  # noqa: E731
     found = collectives(call, params, layout.source(source), jnp.arange(4))
     assert found.pop("all-to-all") == 4 * len(net.blocks) and set(found) == {"all-reduce"}
+    text = jax.jit(call).lower(params, layout.source(source), jnp.arange(4)).compile().as_text()
+    shapes = [shape for line in text.splitlines() if " all-reduce(" in line
+              for shape in re.findall(r"f32\[([\d,]*)\]", line.split(" all-reduce(")[0])]
+    numbers = sum(math.prod(int(n) for n in shape.split(",") if n) for shape in shapes)
+    assert numbers <= parameter_count(net) + 4 * TORUS.shape[0] * 2 + 32  # gradients, and the norms' sums; no field
 
 
 def test_slices_refuse_what_they_cannot_deal(net):

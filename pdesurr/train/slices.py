@@ -59,9 +59,15 @@ class Sliced(eqx.Module):
         if isinstance(a.points, Grid):  # else the model says what it needs
             local_shape(a.points, split)
         params, static = eqx.partition(self.model, eqx.is_inexact_array)
-        part = lambda p, v: eqx.combine(p, static).batched(Samples(a.points, v, {}), x, key=key, split=split)  # noqa: E731
-        values = P(BATCH, SPACE)
-        return jax.shard_map(part, mesh=self.mesh, in_specs=(weight_specs(params), values), out_specs=values)(params, a.values)
+        specs, values = weight_specs(params), P(BATCH, SPACE)
+
+        def part(p: PyTree, v: Array) -> Array:
+            # Here, so that the backward pass sums each weight's gradient over devices, and not the fields that it is made of.
+            own = lambda leaf, spec: jax.lax.pcast(leaf, BATCH if SPACE in spec else (BATCH, SPACE), to="varying")  # noqa: E731
+            net = eqx.combine(jax.tree.map(own, p, specs), static)
+            return net.batched(Samples(a.points, v, {}), x, key=key, split=split)
+
+        return jax.shard_map(part, mesh=self.mesh, in_specs=(specs, values), out_specs=values)(params, a.values)
 
 
 def weight_specs(params: PyTree) -> PyTree:
