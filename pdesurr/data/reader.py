@@ -11,7 +11,7 @@ import jax
 import numpy as np
 
 from pdesurr.checks import UsageError, require
-from pdesurr.data._guard import blocks, check_storage, member, one_line, open_hdf5, refuse
+from pdesurr.data._guard import MIB, blocks, check_storage, member, one_line, open_hdf5, refuse
 from pdesurr.data._hash import ContentHash, array_hash, content_hash
 from pdesurr.data._layout import expected_paths
 from pdesurr.data.dataset import Dataset
@@ -269,7 +269,7 @@ def stream_field(
             path, place, f"has dtype {dataset.dtype}, its description says {info.dtype}", "generate the file again"
         )
     content = ContentHash(dtype, record)
-    for start, stop in blocks(n, int(np.prod(record)) * dtype.itemsize):
+    for start, stop in blocks(n, int(np.prod(record)) * dtype.itemsize, 8 * MIB):
         try:
             block = dataset[start:stop]
         except OSError as error:

@@ -12,6 +12,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.core import Tracer
 from jaxtyping import Array, Float, Int
 
 from pdesurr.checks import UsageError, require
@@ -78,7 +79,7 @@ class AbstractHostSource(AbstractSource):
         return shuffled(key, epoch, self.size)
 
     def take(self, numbers: Int[Array, " batch"]) -> Batch:
-        require(not isinstance(numbers, jax.core.Tracer), "numbers", "known ones, outside compiled code", "traced ones",
+        require(not isinstance(numbers, Tracer), "numbers", "known ones, outside compiled code", "traced ones",
                 "give the source to fit, which reads ahead of the compiled steps")
         inputs, outputs = map(jnp.asarray, self.read(np.asarray(numbers)))
         return Batch(Samples(self.grid, inputs), Samples(self.grid, outputs))

@@ -25,6 +25,7 @@ from pdesurr.data.sources import AbstractHostSource
 from pdesurr.fields import Grid
 
 PIECE = MIB  # about what one of Grain's threads reads at once
+_CLOSED: Any = (None, None, None)
 
 Pair = tuple[np.ndarray, np.ndarray]
 
@@ -104,7 +105,7 @@ class Records:
         self._times, self._frames = _needed_times(self.info)
         records = [int(np.prod(self._frames.record_shape(self._frames.field(name)))) for name in self.names]
         self.bytes = sum(records) * np.dtype(self.info.dtype).itemsize
-        self.__setstate__(self.__dict__)
+        self._lock, self._open = threading.Lock(), _CLOSED
 
     def __repr__(self) -> str:
         return f"Records({self.info.sha256}, stride={self.stride}, dtype={self.dtype})"
@@ -113,7 +114,8 @@ class Records:
         return {k: v for k, v in self.__dict__.items() if k not in ("_lock", "_open")}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__dict__.update(state, _lock=threading.Lock(), _open=(None, None, None))
+        self.__dict__.update(state)
+        self._lock, self._open = threading.Lock(), _CLOSED
 
     def read(self, numbers: Int[np.ndarray, " n"]) -> Pair:
         """Inputs `(n, *grid, c_in)` and outputs `(n, *grid, c_out)`: read in the file's order, put where they belong."""
@@ -202,7 +204,7 @@ class _Moments:
     """Count, mean and sum of squared deviations of each channel, block by block."""
 
     def __init__(self):
-        self.n, self.mean, self.squares = 0, np.zeros(()), np.zeros(())
+        self.n, self.mean, self.squares = 0, np.zeros(1), np.zeros(1)
 
     def add(self, values: Float[np.ndarray, "*rest c"]) -> None:
         flat = np.asarray(values, np.float64).reshape(-1, values.shape[-1])
@@ -212,7 +214,7 @@ class _Moments:
         self.n, self.mean = n, self.mean + apart * (len(flat) / n)
 
     def scaler(self, centre: bool) -> ChannelScaler:
-        mean = self.mean if centre else 0.0 * self.mean
+        mean = self.mean if centre else np.zeros_like(self.mean)
         std = np.sqrt(self.squares / self.n + (self.mean - mean) ** 2)
         return ChannelScaler(tuple(mean.tolist()), tuple(np.where(std > 0, std, 1.0).tolist()))
 
@@ -230,8 +232,10 @@ def _needed_times(info: DatasetInfo) -> tuple[Any, DatasetInfo]:
 
 def _stamp(path: str | os.PathLike) -> tuple[int, int, int]:
     """What changes when a file is replaced, cut or written to."""
-    with boundary(path):
+    try:
         found = os.stat(path)
+    except OSError as error:
+        raise refuse(path, "", "cannot be found any more", "put it back") from error
     return found.st_ino, found.st_size, found.st_mtime_ns
 
 
