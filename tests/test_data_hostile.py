@@ -12,7 +12,7 @@ import pytest
 from data_files import opened, small_file, small_values
 
 from pdesurr.checks import DatasetError
-from pdesurr.data import _arrays, dataset_hash, import_arrays, inspect, inspect_file, open_dataset, read_info
+from pdesurr.data import _arrays, _guard, dataset_hash, import_arrays, inspect, inspect_file, open_dataset, read_info
 
 SECRET = b"s3cr3t-bytes-of-another-file-" * 40
 
