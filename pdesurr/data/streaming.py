@@ -35,7 +35,8 @@ class FileSource(AbstractHostSource):
     part of the samples.
 
     `verify` reads every value of the fields needed once, a few MiB at a time, and compares hashes; without it damage is found by
-    checksums when it is met. `memory`: bytes of samples that training holds at a time on all devices together. `threads` read at once.
+    checksums when it is met. `memory`: bytes of samples that training holds at a time on all devices together; four batches at least where
+    every bit is to be as from memory. `threads` read at once.
     `split` makes parts for training and validation, `scalers` their normalisers.
 
     Raises `DatasetError`, one line, for anything that is wrong with the file, also while training reads it: damage, values that are not

@@ -42,7 +42,8 @@ class Streamed:
 
     With `split` each device has its own share of the block, along axis `axis` of the arrays, and a process reads those of its devices
     alone; members have their own along `member_axis`. The block after it is read, and put on the devices, while the caller computes;
-    after the last of an epoch, but not of the last of `epochs`, that is the next epoch's first.
+    after the last of an epoch, but not of the last of `epochs`, that is the next epoch's first. Results are those of `Resident` to the bit,
+    unless a segment is of a single step: the compiler unrolls it, and may round otherwise.
     """
 
     def __init__(self, source: AbstractSource, numbers: Callable[[int], Numbers], shape: tuple[int, int], devices: Sequence[Any], most: int,
@@ -56,7 +57,8 @@ class Streamed:
         most = min(most, self.steps, self.host.memory // (2 * step_bytes))
         self.segment = _even_part(self.steps, most)
         if 2 * self.segment < most:  # one shorter at the end costs a compilation, segments far too short cost more
-            self.segment = -(-self.steps // -(-self.steps // most))
+            about = (-(-self.steps // parts) for parts in range(-(-self.steps // most), self.steps))
+            self.segment = next((s for s in about if self.steps % s != 1), self.segment)
         self.member_axis = 0 if members else None
         self.axis = (1 if members else 0) if split else None
         self.shares = np.asarray([d.process_index for d in devices] if split else [jax.process_index()])
