@@ -26,8 +26,9 @@ from pdesurr.data.scaling import fit_scaler
 from pdesurr.data.sources import ArraySource
 from pdesurr.data.streaming import FileSource
 from pdesurr.objectives import relative_l2
-from pdesurr.train import fit, loop
-from pdesurr.train.feed import Streamed
+from pdesurr.train import fit, parallel
+from pdesurr.train.feed import feed
+from pdesurr.train.parallel import Layout
 
 STEP = 8 * 2 * 16 * 4  # bytes of a batch
 N = 48
@@ -98,7 +99,7 @@ def test_augmented_samples_train_as_from_memory(path):
 def test_float64_is_read_as_float64(tmp_path, x64):
     """Also by the thread that puts it on the devices."""
     source = FileSource(stored(tmp_path / "line.h5", dtype="float64"))
-    ((block, numbers),) = Streamed(source, lambda epoch: np.arange(N)[::-1].reshape(6, 8), (6, 8), jax.devices()[:4], 6)(0)
+    ((block, numbers),) = feed(source, lambda epoch: np.arange(N)[::-1].reshape(6, 8), (6, 8), Layout(jax.devices()[:4]), 6)(0)
     data = open_dataset(source.records.path)
     assert isinstance(block, ArraySource)
     assert block.inputs.dtype == block.outputs.dtype == np.float64
@@ -127,7 +128,7 @@ def test_steps_that_no_block_divides(path):
 
 @pytest.mark.parametrize(("before", "after"), [(2, 2), (1, 3), (1, 250)])
 def test_a_stop_in_the_middle_of_an_epoch_and_a_resume_with_other_blocks(single, path, tmp_path, monkeypatch, before, after):
-    calls, original = [], loop.over_devices
+    calls, original = [], parallel.over_devices
 
     def counting(*args, **kwargs):
         compiled = original(*args, **kwargs)
@@ -140,7 +141,7 @@ def test_a_stop_in_the_middle_of_an_epoch_and_a_resume_with_other_blocks(single,
 
         return call
 
-    monkeypatch.setattr(loop, "over_devices", counting)
+    monkeypatch.setattr(parallel, "over_devices", counting)
     with pytest.raises(Stopped):
         run(streamed(path, before), folder=tmp_path)
     monkeypatch.undo()
@@ -259,6 +260,12 @@ def test_hostile_files_are_refused_as_the_reader_does(path, tmp_path):
         FileSource(other)
     with pytest.raises(DatasetError, match="no such file"):
         FileSource(tmp_path / "none.h5")
+
+
+def test_members_dealt_to_devices_are_trained_from_memory(path):
+    members = jax.tree.map(lambda *v: jnp.stack(v), model(0), model(1))
+    with pytest.raises(UsageError, match="one on the devices"):
+        run(streamed(path), dataclasses.replace(CONFIG, seed=(0, 1)), devices=2, model=members, parallel="members")
 
 
 def test_too_little_memory_and_no_grain(path, monkeypatch):

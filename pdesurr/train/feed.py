@@ -1,6 +1,6 @@
 """What the compiled segments of an epoch read: a source on the devices, or blocks of one on the host, the next read meanwhile."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
@@ -14,10 +14,24 @@ from jaxtyping import Array, Int
 from pdesurr.checks import require
 from pdesurr.data.augment import REACH
 from pdesurr.data.sources import AbstractHostSource, AbstractSource, ArraySource
-from pdesurr.train.parallel import replicate
+from pdesurr.train.parallel import Layout
 from pdesurr.train.step import AXIS
 
 Numbers = Int[Array | np.ndarray, "*member steps batch"]
+
+
+def feed(source: AbstractSource, numbers: Callable[[int], Numbers], shape: tuple[int, int], layout: Layout, most: int, epochs: int = 1,
+         members: int | None = None, split: bool = True) -> "Resident | Streamed":
+    """What segments of at most `most` steps read, where an epoch is `(steps, batch)` long; `split`: each device has its own share of a
+    batch. Raises `UsageError` for samples on the host where fields or members are dealt out, or where other arrays belong to them."""
+    hosts = _hosts(source)
+    if not hosts:
+        return Resident(source, numbers, shape, layout, most)
+    alone = len(jax.tree.leaves(source, is_leaf=_is_host)) == 1
+    require(alone, "source", "nothing that is on the devices beside samples on the host", type(source).__name__)
+    plain = type(layout) is Layout
+    require(plain, "source", "one on the devices (ArraySource) for slices and for parallel='members'", type(source).__name__)
+    return Streamed(source, hosts[0], numbers, shape, layout, most, epochs, members, split)
 
 
 class Resident:
@@ -26,9 +40,8 @@ class Resident:
 
     axis = member_axis = None
 
-    def __init__(self, source: AbstractSource, numbers: Callable[[int], Numbers], shape: tuple[int, int], devices: Sequence[Any],
-                 most: int):
-        self.numbers, self.steps, self.arrays = numbers, shape[0], replicate(source, devices)
+    def __init__(self, source: AbstractSource, numbers: Callable[[int], Numbers], shape: tuple[int, int], layout: Layout, most: int):
+        self.numbers, self.steps, self.arrays = numbers, shape[0], layout.source(source)
         self.segment = _even_part(self.steps, most)
 
     def __call__(self, epoch: int, step: int = 0) -> Iterator[tuple[AbstractSource, Numbers]]:
@@ -46,10 +59,9 @@ class Streamed:
     unless a segment is of a single step: the compiler unrolls it, and may round otherwise.
     """
 
-    def __init__(self, source: AbstractSource, numbers: Callable[[int], Numbers], shape: tuple[int, int], devices: Sequence[Any], most: int,
-                 epochs: int = 1, members: int | None = None, split: bool = True):
-        self.source, self.numbers, self.epochs, (self.steps, batch) = source, numbers, epochs, shape
-        self.host = _hosts(source)[0]
+    def __init__(self, source: AbstractSource, host: AbstractHostSource, numbers: Callable[[int], Numbers], shape: tuple[int, int],
+                 layout: Layout, most: int, epochs: int, members: int | None, split: bool):
+        self.source, self.host, self.numbers, self.epochs, (self.steps, batch) = source, host, numbers, epochs, shape
         one = self.host.read(np.zeros(1, np.int64))
         self.like = ArraySource(*one, self.host.grid)
         step_bytes = sum(v.nbytes for v in one) * batch * (members or 1)
@@ -61,9 +73,9 @@ class Streamed:
             self.segment = next((s for s in about if self.steps % s != 1), self.segment)
         self.member_axis = 0 if members else None
         self.axis = (1 if members else 0) if split else None
-        self.shares = np.asarray([d.process_index for d in devices] if split else [jax.process_index()])
+        self.shares = np.asarray([d.process_index for d in layout.devices] if split else [jax.process_index()])
         spec = P(*(None,) * self.axis, AXIS) if self.axis is not None else P()
-        self.sharding = NamedSharding(Mesh(np.asarray(devices), (AXIS,)), spec)
+        self.sharding = NamedSharding(Mesh(np.asarray(layout.devices), (AXIS,)), spec)
         self.x64 = bool(jax.config.jax_enable_x64)  # pyright: ignore[reportAttributeAccessIssue]
         self.pool = ThreadPoolExecutor(1, "pdesurr-reader")
         self.ahead: tuple[tuple[int, int] | None, Future | None] = (None, None)
@@ -102,14 +114,6 @@ class Streamed:
         block = eqx.tree_at(lambda s: (s.inputs, s.outputs), self.like, arrays)
         local = np.tile(np.arange(steps * share).reshape(steps, share), (1, len(self.shares))) + numbers - numbers % REACH
         return jax.tree.map(lambda s: block if s is self.host else s, self.source, is_leaf=_is_host), local.astype(numbers.dtype)
-
-
-def is_streamed(source: AbstractSource) -> bool:
-    """Whether its samples are on the host: those of an `AbstractHostSource`, or of one that is augmented."""
-    hosts = _hosts(source)
-    alone = not hosts or len(jax.tree.leaves(source, is_leaf=_is_host)) == 1
-    require(alone, "source", "nothing that is on the devices beside samples on the host", source)
-    return bool(hosts)
 
 
 def _hosts(source: AbstractSource) -> list[AbstractHostSource]:
