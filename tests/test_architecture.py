@@ -35,6 +35,7 @@ BOTTOM = set(LEVELS[0])
 # Who alone may import a third-party package, at any depth of a function.
 ONLY_IN = {
     "h5py": ("data/",),
+    "grain": ("data/streaming.py",),
     "flax": ("models/flax.py",),
     "diffrax": ("solvers/", "models/"),
     "tyro": ("cli", "commands"),

@@ -12,7 +12,7 @@ import pytest
 from data_files import opened, small_file, small_values
 
 from pdesurr.checks import DatasetError
-from pdesurr.data import _arrays, dataset_hash, import_arrays, inspect, inspect_file, open_dataset, read_info
+from pdesurr.data import _arrays, _guard, dataset_hash, import_arrays, inspect, inspect_file, open_dataset, read_info
 
 SECRET = b"s3cr3t-bytes-of-another-file-" * 40
 
@@ -395,3 +395,14 @@ def test_much_random_damage(tmp_path, seed):
 
 def test_read_info_refuses_too(tmp_path):
     assert "half-written" in refusal(changed(tmp_path, lambda f: f.attrs.__delitem__("complete")), read_info)
+
+
+@pytest.mark.parametrize("offset", [0, 4093, 9000])
+def test_a_heap_is_found_wherever_it_is(tmp_path, monkeypatch, offset):
+    """Also across two of the parts in which a file is searched."""
+    monkeypatch.setattr(_guard, "SEARCHED", 4096)
+    data = bytearray(16384)
+    data[offset : offset + 16] = _guard.HEAP + bytes(3) + (4096).to_bytes(8, "little")
+    (tmp_path / "file").write_bytes(data)
+    with pytest.raises(DatasetError, match="heap of texts is damaged"):
+        _guard.check_heaps(tmp_path / "file")

@@ -21,12 +21,12 @@ WORKER = Path(__file__).with_name("processes_worker.py")
 EPOCHS = 60
 
 
-def start(folder: Path) -> list[subprocess.Popen]:
+def start(folder: Path, epochs: int = EPOCHS, *data: str) -> list[subprocess.Popen]:
     with socket.socket() as s:
         s.bind(("127.0.0.1", 0))
         address = f"127.0.0.1:{s.getsockname()[1]}"
     environment = os.environ | {"XLA_FLAGS": "", "JAX_NUM_CPU_DEVICES": "2", "JAX_PLATFORMS": "cpu"}
-    return [subprocess.Popen([sys.executable, str(WORKER), address, "2", str(i), str(folder), str(EPOCHS)], env=environment,
+    return [subprocess.Popen([sys.executable, str(WORKER), address, "2", str(i), str(folder), str(epochs), *data], env=environment,
                              stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) for i in (0, 1)]
 
 

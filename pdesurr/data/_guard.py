@@ -26,6 +26,7 @@ KNOWN_FILTERS = {1, 2, 3, 4, 5, 6, 32000}
 LARGEST_RATIO = 1000  # declared over stored bytes; deflate cannot honestly do more
 LARGEST_CHUNK = 1024 * MIB
 ALWAYS_SCANNED = 256 * MIB
+SEARCHED = 16 * MIB
 HEAP, HEAP_HEADER, OBJECT_HEADER = b"GCOL\x01", 16, 16
 
 PRINTABLE = set(string.printable) - set("\t\n\r\x0b\x0c")
@@ -94,23 +95,29 @@ def check_heaps(file: Path) -> None:
 
     Text of any length and the sources of virtual datasets lie in "global heaps": lists of objects, each with its size.
     The library walks them by those sizes, without end where one is zero. Such a list is found by its signature,
-    wherever it is.
+    wherever it is. What was searched is let go, so that a long file takes no more memory than a short one.
     """
     with file.open("rb") as stream, mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as data:
-        start = data.find(HEAP)
-        while start >= 0:
-            end = start + int.from_bytes(data[start + 8 : start + 16], "little")
-            here = start + HEAP_HEADER
-            while (
-                end <= len(data) and here + OBJECT_HEADER <= end
-            ):  # one longer than the file is noticed by the library
-                free = data[here : here + 2] == b"\0\0"
-                size = int.from_bytes(data[here + 8 : here + 16], "little")
-                step = size if free else OBJECT_HEADER + (size + 7) // 8 * 8
-                if not 0 < step <= end - here:
-                    raise refuse(file, "", "its heap of texts is damaged", "fetch or generate it again")
-                here += step
-            start = data.find(HEAP, start + 1)
+        for first in range(0, len(data), SEARCHED):
+            _check_heaps(file, data, first, min(first + SEARCHED, len(data)))
+            if hasattr(mmap, "MADV_DONTNEED"):
+                data.madvise(mmap.MADV_DONTNEED, 0, min(first + SEARCHED, len(data)))
+
+
+def _check_heaps(file: Path, data: mmap.mmap, first: int, last: int) -> None:
+    """The same for lists that begin in a part of it."""
+    start = data.find(HEAP, first, last + len(HEAP) - 1)
+    while start >= 0:
+        end = start + int.from_bytes(data[start + 8 : start + 16], "little")
+        here = start + HEAP_HEADER
+        while end <= len(data) and here + OBJECT_HEADER <= end:  # one longer than the file is noticed by the library
+            free = data[here : here + 2] == b"\0\0"
+            size = int.from_bytes(data[here + 8 : here + 16], "little")
+            step = size if free else OBJECT_HEADER + (size + 7) // 8 * 8
+            if not 0 < step <= end - here:
+                raise refuse(file, "", "its heap of texts is damaged", "fetch or generate it again")
+            here += step
+        start = data.find(HEAP, start + 1, last + len(HEAP) - 1)
 
 
 @contextmanager

@@ -33,14 +33,18 @@ class Dataset:
 
         Raises `UsageError` for a range outside the data and for two that share a sample.
         """
-        taken: set[int] = set()
-        for start, stop in ranges:
-            ok = 0 <= start < stop <= len(self)
-            require(ok, "split", f"ranges (start, stop) with 0 <= start < stop <= {len(self)}", (start, stop))
-            require(taken.isdisjoint(range(start, stop)), "split", "ranges that share no sample", ranges)
-            taken.update(range(start, stop))
+        check_ranges(ranges, len(self))
         return tuple(self._part(slice(start, stop)) for start, stop in ranges)
 
     def _part(self, part: slice) -> "Dataset":
         scalars = {name: values[part] for name, values in self.scalars.items()}
         return dataclasses.replace(self, inputs=self.inputs[part], outputs=self.outputs[part], scalars=scalars)
+
+
+def check_ranges(ranges: tuple[tuple[int, int], ...], n: int) -> None:
+    """Raise `UsageError` unless they are ranges `(start, stop)` of `n` samples, no two of which share one."""
+    before = 0
+    for start, stop in sorted(ranges):
+        require(0 <= start < stop <= n, "rows", f"ranges (start, stop) with 0 <= start < stop <= {n}", (start, stop))
+        require(before <= start, "rows", "ranges that share no sample", ranges)
+        before = stop

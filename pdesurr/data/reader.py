@@ -11,7 +11,7 @@ import jax
 import numpy as np
 
 from pdesurr.checks import UsageError, require
-from pdesurr.data._guard import blocks, check_storage, member, one_line, open_hdf5, refuse
+from pdesurr.data._guard import MIB, blocks, check_storage, member, one_line, open_hdf5, refuse
 from pdesurr.data._hash import ContentHash, array_hash, content_hash
 from pdesurr.data._layout import expected_paths
 from pdesurr.data.dataset import Dataset
@@ -26,7 +26,7 @@ class PrecisionWarning(UserWarning):
 def read_info(path: str | os.PathLike) -> DatasetInfo:
     """The description of a data file, with `n` and `sha256`; reads no field. Raises `DatasetError`."""
     with open_hdf5(path, scan=False) as file:
-        return _described(file, path)[0]
+        return described(file, path)[0]
 
 
 def dataset_hash(path: str | os.PathLike, *, verify: bool = True) -> str:
@@ -35,10 +35,10 @@ def dataset_hash(path: str | os.PathLike, *, verify: bool = True) -> str:
     `verify` reads every value and compares; without it the recorded hash is returned. Raises `DatasetError`.
     """
     with open_hdf5(path, scan=verify) as file:
-        info, hashes = _described(file, path)
+        info, hashes = described(file, path)
         if verify:
             for field in info.fields:
-                _read_field(file, path, info, field.name, hashes, {}, info.n or 0)
+                stream_field(file, path, info, field.name, hashes, {}, info.n or 0)
         return str(info.sha256)
 
 
@@ -61,36 +61,35 @@ def open_dataset(
     Raises `DatasetError`, one line, for anything that is wrong with the file, and for a stride or limit that it does
     not allow.
     """
-    require(type(stride) is int and stride >= 1, "stride", "an integer >= 1", stride)
-    _check_arguments(dtype, limit)
+    check_arguments(stride, dtype, limit)
     with open_hdf5(path, scan=verify) as file:
-        info, hashes = _described(file, path)
+        info, hashes = described(file, path)
         count = _count(info, limit, path)
         grid = coarser(info.grid, stride, path)
-        target = _dtype(info, dtype, path)
+        target = read_dtype(info, dtype, path)
         arrays = [np.empty((count, *grid.shape, info.channels(m)), target) for m in (info.input, info.output)]
-        wanted = _wanted(info, arrays, stride)
+        wanted = place_channels(info, arrays, stride)
         for name in wanted:
-            _read_field(file, path, info, name, hashes, wanted, info.n or 0 if verify else count)
+            stream_field(file, path, info, name, hashes, wanted, info.n or 0 if verify else count)
         scalars = {name: member(file, f"scalars/{name}", path)[:count] for name in info.scalars}
     return Dataset(arrays[0], arrays[1], grid, info, scalars)
 
 
 def read_field(path: str | os.PathLike, name: str, *, dtype: Any = None, limit: int | None = None) -> np.ndarray:
     """One whole stored field, `(n, [time,] *grid[, d])`; `dtype` and errors as in `open_dataset`."""
-    _check_arguments(dtype, limit)
+    check_arguments(1, dtype, limit)
     with open_hdf5(path) as file:
-        info, hashes = _described(file, path)
+        info, hashes = described(file, path)
         try:
             shape = info.record_shape(info.field(name))
         except UsageError as error:
             raise refuse(path, name, "no such field", one_line(error)) from error
-        out = np.empty((_count(info, limit, path), *shape), _dtype(info, dtype, path))
+        out = np.empty((_count(info, limit, path), *shape), read_dtype(info, dtype, path))
 
         def keep(block: np.ndarray, start: int) -> None:
             out[start : start + len(block)] = block[: max(0, len(out) - start)]
 
-        _read_field(file, path, info, name, hashes, {name: [keep]}, info.n or 0)
+        stream_field(file, path, info, name, hashes, {name: [keep]}, info.n or 0)
     return out
 
 
@@ -106,7 +105,7 @@ def read_verified(path: str | os.PathLike) -> tuple[DatasetInfo, Iterator[dict[s
 
 def _records(path: Any) -> Iterator[dict[str, np.ndarray]]:
     with open_hdf5(path, scan=False) as file:
-        info = _described(file, path)[0]
+        info = described(file, path)[0]
         names = {f.name: f"t{f.order}_fields/{f.name}" for f in info.fields} | {name: f"scalars/{name}" for name in info.scalars}
         record = sum(int(np.prod(info.record_shape(f))) for f in info.fields) * np.dtype(info.dtype).itemsize
         for start, stop in blocks(info.n or 0, record):
@@ -136,7 +135,7 @@ def coarser(grid: Grid, stride: int, path: Any) -> Grid:
     return Grid(bases, grid.names)
 
 
-def _described(file: h5py.File, path: Any) -> tuple[DatasetInfo, dict[str, str]]:
+def described(file: h5py.File, path: Any) -> tuple[DatasetInfo, dict[str, str]]:
     """The description, checked against what is in the file, and every dataset's recorded hash."""
     version = _number(file, "schema_version")
     if version is None:
@@ -200,7 +199,8 @@ def _check_nodes(file: h5py.File, info: DatasetInfo, path: Any) -> None:
             )
 
 
-def _check_arguments(dtype: Any, limit: int | None) -> None:
+def check_arguments(stride: int, dtype: Any, limit: int | None = None) -> None:
+    require(type(stride) is int and stride >= 1, "stride", "an integer >= 1", stride)
     require(limit is None or (type(limit) is int and limit >= 1), "limit", "an integer >= 1 or None", limit)
     ok = dtype is None or np.dtype(dtype) in (np.float32, np.float64)
     require(ok, "dtype", "float32, float64 or None", str(dtype))
@@ -215,7 +215,7 @@ def _count(info: DatasetInfo, limit: int | None, path: Any) -> int:
     return n if limit is None else limit
 
 
-def _dtype(info: DatasetInfo, dtype: Any, path: Any) -> np.dtype:
+def read_dtype(info: DatasetInfo, dtype: Any, path: Any) -> np.dtype:
     stored = np.dtype(info.dtype)
     if dtype is None:
         dtype = stored if jax.config.jax_enable_x64 else np.float32  # pyright: ignore[reportAttributeAccessIssue]
@@ -227,7 +227,7 @@ def _dtype(info: DatasetInfo, dtype: Any, path: Any) -> np.dtype:
     return target
 
 
-def _wanted(info: DatasetInfo, arrays: Sequence[np.ndarray], stride: int) -> dict[str, list[Any]]:
+def place_channels(info: DatasetInfo, arrays: Sequence[np.ndarray], stride: int) -> dict[str, list[Any]]:
     """For every field needed, the functions that put a block of its records where it belongs."""
     coarse = (slice(None), *(slice(None, None, stride),) * info.grid.ndim)
     wanted: dict[str, list[Any]] = {}
@@ -250,7 +250,7 @@ def _placer(out: np.ndarray, channel: Channel, coarse: tuple[slice, ...]) -> Any
     return place
 
 
-def _read_field(
+def stream_field(
     file: h5py.File,
     path: Any,
     info: DatasetInfo,
@@ -269,7 +269,7 @@ def _read_field(
             path, place, f"has dtype {dataset.dtype}, its description says {info.dtype}", "generate the file again"
         )
     content = ContentHash(dtype, record)
-    for start, stop in blocks(n, int(np.prod(record)) * dtype.itemsize):
+    for start, stop in blocks(n, int(np.prod(record)) * dtype.itemsize, 8 * MIB):
         try:
             block = dataset[start:stop]
         except OSError as error:

@@ -1,7 +1,8 @@
-"""Where training batches come from: arrays on the device, or the PDE itself, solved inside the training loop.
+"""Where training batches come from: arrays on the device, a store on the host, or the PDE itself, solved inside the training loop.
 
 A source splits the work in two pure functions: `plan` says which samples each step of an epoch sees, `take` turns their
-numbers into a batch. Both run inside the compiled epoch; on many devices each takes its share of the numbers.
+numbers into a batch. Both run inside the compiled epoch; on many devices each takes its share of the numbers. What the host
+stores comes to the devices a block of samples at a time, and is there a source of its own.
 """
 
 import abc
@@ -11,6 +12,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.core import Tracer
 from jaxtyping import Array, Float, Int
 
 from pdesurr.checks import UsageError, require
@@ -54,11 +56,33 @@ class ArraySource(AbstractSource):
         return self.inputs.shape[0]
 
     def plan(self, key: Key, epoch: Int[Array, ""]) -> Int[Array, " size"]:
-        return jax.random.permutation(jax.random.fold_in(key, epoch), self.size)
+        return shuffled(key, epoch, self.size)
 
     def take(self, numbers: Int[Array, " batch"]) -> Batch:
         pick = lambda v: jnp.take(v, numbers, axis=0, mode="clip")  # noqa: E731 - numbers come from `plan`, in range
         return Batch(Samples(self.grid, pick(self.inputs)), Samples(self.grid, pick(self.outputs)))
+
+
+class AbstractHostSource(AbstractSource):
+    """Samples that stay on the host, read by number; reshuffled every epoch, as those of an `ArraySource` are.
+
+    `fit` holds at most `memory` bytes of them at a time, on all devices together: the block that is trained on and the one read meanwhile.
+    """
+
+    memory: eqx.AbstractVar[int]
+
+    @abc.abstractmethod
+    def read(self, numbers: Int[np.ndarray, " n"]) -> tuple[Float[np.ndarray, "n *grid c_in"], Float[np.ndarray, "n *grid c_out"]]:
+        """Inputs and outputs of the samples with those numbers, which may repeat; finite, or it raises. Called in other threads."""
+
+    def plan(self, key: Key, epoch: Int[Array, ""]) -> Int[Array, " size"]:
+        return shuffled(key, epoch, self.size)
+
+    def take(self, numbers: Int[Array, " batch"]) -> Batch:
+        require(not isinstance(numbers, Tracer), "numbers", "known ones, outside compiled code", "traced ones",
+                "give the source to fit, which reads ahead of the compiled steps")
+        inputs, outputs = map(jnp.asarray, self.read(np.asarray(numbers)))
+        return Batch(Samples(self.grid, inputs), Samples(self.grid, outputs))
 
 
 class PDESource(AbstractSource):
@@ -142,6 +166,11 @@ class NumberSource(AbstractSource):
         params = jax.vmap(lambda i: self.draw(sample_key(self.seed, i)))(numbers)
         nothing = jnp.zeros((len(numbers), *self.grid.shape, 0))
         return Batch(Samples(self.grid, nothing, params), Samples(self.grid, nothing))
+
+
+def shuffled(key: Key, epoch: Int[Array, ""], size: int) -> Int[Array, " size"]:
+    """The order of one epoch: a function of the key and its number alone, so that a resumed run goes on with the same."""
+    return jax.random.permutation(jax.random.fold_in(key, epoch), size)
 
 
 def sample_key(seed: int, number: Int[Array, ""]) -> Key:

@@ -20,6 +20,7 @@ from pdesurr._files import write_text
 from pdesurr._runtime import Stopped, locked, progress, stop_signals
 from pdesurr.checks import CheckpointError, DivergedError, require
 from pdesurr.train import checkpoint
+from pdesurr.train.feed import feed
 from pdesurr.train.identity import architecture, difference, fingerprint, identity_of
 from pdesurr.train.optimisers import adamw
 from pdesurr.train.parallel import Layout, MemberLayout, Parallel, check_devices
@@ -149,7 +150,6 @@ class _Run:
         self.config, self.folder, self.source = config, folder, source
         self.saver = None if folder is None else SAVERS[checkpoints](folder / "checkpoints")
         self.per_epoch = source.size // config.batch_size
-        self.segment = max(s for s in range(1, min(self.per_epoch, LONGEST_SEGMENT) + 1) if self.per_epoch % s == 0)
         params, self.static = eqx.partition(model, eqx.is_inexact_array)
         fixed = [leaf for leaf in jax.tree.leaves(self.static) if eqx.is_array(leaf)]
         require(not (fixed and config.members), "model", "one whose every array is trained, for an ensemble",
@@ -173,8 +173,9 @@ class _Run:
         self.create = lambda: over_members(lambda p, key, rate: TrainState.create(p, optimiser, key, rate))(params, keys, rates)
         batch_axis = 2 if k else 1
         self.plan = jax.jit(over_members(lambda key, epoch: source.plan(key, epoch), in_axes=(0, None)))
-        self.run_segment = self.layout.compiled(over_members(engine.segment, in_axes=(0, None, 0)), (None, None, batch_axis), (0, 2), (0,))
-        self.source_arrays = self.layout.source(source)
+        self.feed = feed(source, self._numbers, (self.per_epoch, config.batch_size), self.layout, LONGEST_SEGMENT, config.epochs, k)
+        self.run_segment = self.layout.compiled(over_members(engine.segment, in_axes=(0, self.feed.member_axis, 0)),
+                                                (None, self.feed.axis, batch_axis), (0, 2), (0,))
         self.validate = self._validator(validate, validation_objective) if validate is not None else None
 
     def _per_member(self, values: list[Any]) -> Any:
@@ -187,13 +188,19 @@ class _Run:
         split = source.size % parts == 0  # else every device measures all of them: the figure must not depend on devices
         unit = parts if split else 1
         batch = max(b for b in range(unit, max(self.config.batch_size, unit) + 1, unit) if source.size % b == 0)
-        numbers = jnp.arange(source.size).reshape(-1, batch)
+        numbers = np.arange(source.size, dtype=np.int32).reshape(-1, batch)
+        blocks = feed(source, lambda epoch: numbers, numbers.shape, self.layout, len(numbers), split=split)
         measure = validation(self.static, self.layout.objective(objective), split and self.layout.mean_of is not None)
         if self.config.members:
             measure = jax.vmap(measure, in_axes=(0, None, None))
-        compiled, arrays = self.layout.compiled(measure, (None, None, 1 if split else None), (0,)), self.layout.source(source)
+        compiled = self.layout.compiled(measure, (None, blocks.axis, 1 if split else None), (0,))
         keep = jax.jit(jax.vmap(keep_best) if self.config.members else keep_best)
-        return lambda state: keep(state, jax.block_until_ready(compiled(state.ema, arrays, numbers)))
+
+        def run(state: TrainState) -> TrainState:
+            losses = [jax.block_until_ready(compiled(state.ema, arrays, part)) for arrays, part in blocks(0)]
+            return keep(state, losses[0] if len(losses) == 1 else np.concatenate([np.asarray(v) for v in losses], -1))
+
+        return run
 
     # The loop.
 
@@ -221,29 +228,30 @@ class _Run:
 
     def _epoch(self, state: TrainState, books: dict, asked_to_stop: Callable) -> tuple[TrainState, bool]:
         """The rest of one epoch; False if a signal cut it short."""
-        numbers = self.plan(self.data_keys, books["epoch"])
-        numbers = numbers[..., : self.per_epoch * self.config.batch_size]
-        numbers = numbers.reshape(*numbers.shape[:-1], self.per_epoch, self.config.batch_size)
         before = jax.tree.map(jnp.copy, state) if self.config.on_bad == "rollback" else None
-        for start in range(len(books["partial"]) * self.segment, self.per_epoch, self.segment):
+        for arrays, numbers in self.feed(books["epoch"], int(np.max(state.step)) - books["epoch"] * self.per_epoch):
             if asked_to_stop():
                 return state, False
             bad = np.sum(state.bad_steps)
             # Waited for on every device: on CPU two programs in flight can starve each other's collectives of threads.
-            state, metrics = jax.block_until_ready(
-                self.run_segment(state, self.source_arrays, numbers[..., start : start + self.segment, :]))
+            state, metrics = jax.block_until_ready(self.run_segment(state, arrays, numbers))
             books["partial"].append(jax.tree.map(lambda v: np.asarray(v).tolist(), metrics))
             if np.sum(state.bad_steps) > bad:
-                state = self._on_bad(state, before, books, numbers)
+                state = self._on_bad(state, before, books)
                 if not books["partial"]:  # rolled back
                     return self._epoch(state, books, asked_to_stop)
         if self.validate:
             state = jax.block_until_ready(self.validate(state))
         return state, True
 
-    def _on_bad(self, state: TrainState, before: TrainState | None, books: dict, numbers: Array) -> TrainState:
+    def _numbers(self, epoch: int) -> Array:
+        """The samples of one epoch, `([member,] steps, batch)`."""
+        numbers = self.plan(self.data_keys, epoch)[..., : self.per_epoch * self.config.batch_size]
+        return numbers.reshape(*numbers.shape[:-1], self.per_epoch, self.config.batch_size)
+
+    def _on_bad(self, state: TrainState, before: TrainState | None, books: dict) -> TrainState:
         count, first = int(np.sum(state.bad_steps)), int(np.max(state.first_bad))
-        batch = np.asarray(numbers)[..., first % self.per_epoch, :].ravel()[:8].tolist()
+        batch = np.asarray(self._numbers(books["epoch"]))[..., first % self.per_epoch, :].ravel()[:8].tolist()
         what = f"the loss or its gradient was not finite at step {first} (samples {batch}, ...)"
         if self.config.on_bad == "skip":
             if count > self.config.max_bad:

@@ -49,9 +49,11 @@ def together(what: str) -> None:
 
 
 def spread(x: Any, sharding: Sharding) -> Any:
-    """Arrays that every process holds whole, as ones of all processes' devices."""
+    """Arrays that every process holds whole, as ones of all processes' devices; those that are stay what they are."""
 
-    def one(v: Array) -> Array:
+    def one(v: Array | np.ndarray) -> Array:
+        if isinstance(v, jax.Array) and not v.is_fully_addressable:
+            return v
         if jnp.issubdtype(v.dtype, jax.dtypes.prng_key):
             return jax.random.wrap_key_data(one(jax.random.key_data(v)))
         whole = np.asarray(v)

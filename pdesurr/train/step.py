@@ -8,7 +8,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import optax
-from jaxtyping import Array, Int, PyTree
+from jaxtyping import Array, Float, Int, PyTree
 
 from pdesurr.train.state import TrainState, select
 from pdesurr.types import Metrics, Objective
@@ -83,19 +83,20 @@ class Engine:
 
 
 def validation(static: Any, objective: Objective, split: bool) -> Callable[..., Array]:
-    """`(params, source, numbers (batches, batch)) -> mean objective` over the numbered samples, without a key; `split` says
-    that each device has its own share of them."""
+    """`(params, source, numbers (batches, batch)) -> the objective of each batch`, without a key; `split` says that each device has its
+    own share of them."""
 
     def run(params: PyTree, source: Any, numbers: Int[Array, "batches batch"]) -> Array:
         model = eqx.combine(params, static)
         losses = jax.lax.map(lambda n: objective(model, source.take(n), None)[0], numbers)
-        return jax.lax.pmean(jnp.mean(losses), AXIS) if split else jnp.mean(losses)
+        return jax.lax.pmean(losses, AXIS) if split else losses
 
     return run
 
 
-def keep_best(state: TrainState, metric: Array) -> TrainState:
-    """The running mean becomes the best if its validation metric is the lowest so far."""
+def keep_best(state: TrainState, losses: Float[Array, " batches"]) -> TrainState:
+    """The running mean becomes the best if its validation metric, the mean of those losses, is the lowest so far."""
+    metric = jnp.mean(losses)
     better = metric < state.best_metric
     best, value, step = select(better, (state.ema, metric, state.step), (state.best, state.best_metric, state.best_step))
     return eqx.tree_at(lambda s: (s.best, s.best_metric, s.best_step), state, (best, value, step), is_leaf=lambda x: x is None)
