@@ -84,6 +84,10 @@ class Train:
     """Of weights and order."""
     on_bad: Literal["raise", "skip", "rollback"] = "raise"
     """What a loss that is not finite does."""
+    precision: Literal["float32", "tf32", "bfloat16"] = "float32"
+    """In which a step computes; weights, moments and losses are float32 in each."""
+    accumulate: int = 1
+    """Equal parts of a batch whose gradients are taken one after another, in the memory of one."""
     checkpoint_seconds: float = 30.0
     """Time between checkpoints, taken at the end of an epoch."""
     stream: bool = False
@@ -97,7 +101,8 @@ class Train:
         from pdesurr.train import TrainConfig
 
         config = TrainConfig(epochs=self.epochs, learning_rate=self.learning_rate, seed=self.seed,
-                             weight_decay=self.weight_decay, on_bad=self.on_bad, checkpoint_seconds=self.checkpoint_seconds)
+                             weight_decay=self.weight_decay, on_bad=self.on_bad, precision=self.precision, accumulate=self.accumulate,
+                             checkpoint_seconds=self.checkpoint_seconds)
         data = open_dataset(self.data, stride=self.stride)
         if self.validation:
             validation = open_dataset(self.validation, stride=self.stride)

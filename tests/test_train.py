@@ -170,11 +170,11 @@ def test_resume_is_bit_identical(single, tmp_path, after, monkeypatch):
 
 
 def test_sigterm_saves_in_the_middle_of_an_epoch_and_resumes(tmp_path, monkeypatch):
-    from pdesurr.train import loop
+    from pdesurr.train import loop, parallel
 
     monkeypatch.setattr(loop, "LONGEST_SEGMENT", 1)
     whole = run()
-    calls, original = [], loop.over_devices
+    calls, original = [], parallel.over_devices
 
     def counting(*args, **kwargs):
         compiled = original(*args, **kwargs)
@@ -187,11 +187,11 @@ def test_sigterm_saves_in_the_middle_of_an_epoch_and_resumes(tmp_path, monkeypat
 
         return call
 
-    monkeypatch.setattr(loop, "over_devices", counting)
+    monkeypatch.setattr(parallel, "over_devices", counting)
     with pytest.raises(Stopped) as stop:
         run(folder=tmp_path)
     assert stop.value.exit_code == 143
-    monkeypatch.setattr(loop, "over_devices", original)
+    monkeypatch.setattr(parallel, "over_devices", original)
     same(whole, run(folder=tmp_path))
 
 

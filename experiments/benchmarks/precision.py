@@ -36,7 +36,8 @@ WORKS: dict[str, tuple[Any, int, dict[str, Any]]] = {
 
 def samples(pde: Any, grid: Grid, count: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
     source = PDESource(pde, grid, count, seed)
-    batches = [jax.jit(source.take)(np.arange(i, i + 32)) for i in range(0, count, 32)]
+    take = jax.jit(source.take)
+    batches = [take(np.arange(i, i + 32)) for i in range(0, count, 32)]
     return tuple(np.concatenate([np.asarray(part(b)) for b in batches]) for part in (lambda b: b.input.values, lambda b: b.output.values))
 
 
