@@ -74,7 +74,8 @@ def measure(work: Work, precision: str, python: str | None, rounds: int) -> list
                     run()
                 seconds = harness.alternate(runs | theirs, rounds)
         roof = max(cost["flops"] / PEAK[precision], cost["bytes accessed"] / GPU["memory"])
-        return [harness.row(f"{work.name.replace("train", do, 1)} {precision}", seconds[do], "neuraloperator 2.0.0, compiled" if python else None,
+        name = lambda do: f"{dataclasses.replace(work, do=do).name} {precision}"  # noqa: E731
+        return [harness.row(name(do), seconds[do], "neuraloperator 2.0.0, compiled" if python else None,
                             seconds.get(f"peer {do}")) | {"samples_a_second": work.batch / seconds[do]}
                 | ({"share": roof / seconds[do]} if do == "train" else {}) for do in runs]
 
