@@ -1,13 +1,17 @@
-"""Writing so that nothing is half there: temporary name, flush, fsync, rename; and sha256 manifests."""
+"""Writing so that nothing is half there: temporary name, flush, fsync, rename; what a kill left is swept; and sha256 manifests."""
 
 import hashlib
 import json
+import math
 import os
+import re
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+from pdesurr.checks import PdesurrError
 
 MANIFEST = "SHA256SUMS"
 
@@ -42,6 +46,45 @@ def write_bytes(path: Path, data: bytes) -> None:
     fsync_folder(path.parent)
 
 
+@contextmanager
+def writing(path: Path, kind: type[PdesurrError], kept: str = "") -> Iterator[None]:
+    """Raise `kind`, one line that names the path, where the disk refuses what is written inside; `kept`: what is there all the same."""
+    try:
+        yield
+    except FileExistsError:
+        raise
+    except Exception as error:
+        from safetensors import SafetensorError
+
+        if not isinstance(error, (OSError, SafetensorError)):
+            raise
+        raise kind(f"{path}: could not be written ({' '.join(str(error).split())}){kept}; free disk space or choose another folder") from error
+
+
+def sweep(folder: Path, pattern: str = ".*.tmp-*") -> None:
+    """Remove what killed processes left under temporary names; a folder that was moved aside, and not yet replaced, gets its name back."""
+    for path in folder.glob(pattern):
+        found = re.fullmatch(r"\.?(.+?)(\.old)?\.tmp-(\d+)", path.name)
+        if found is None or _alive(int(found[3])):
+            continue
+        if found[2] and not (folder / found[1]).exists():
+            os.replace(path, folder / found[1])
+        elif path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            path.unlink(missing_ok=True)
+
+
+def _alive(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except (ProcessLookupError, OverflowError):
+        return False
+    except PermissionError:
+        pass
+    return True
+
+
 def write_text(path: Path, text: str) -> None:
     write_bytes(path, text.encode())
 
@@ -59,7 +102,8 @@ def new_folder(path: Path, overwrite: bool = False) -> Iterator[Path]:
     if path.exists() and not overwrite:
         raise FileExistsError(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.tmp-{os.getpid()}")
+    sweep(path.parent)
+    temporary, old = (path.with_name(f".{path.name}{word}.tmp-{os.getpid()}") for word in ("", ".old"))
     shutil.rmtree(temporary, ignore_errors=True)
     temporary.mkdir()
     try:
@@ -69,12 +113,13 @@ def new_folder(path: Path, overwrite: bool = False) -> Iterator[Path]:
         for file in files:
             with open(file, "rb") as handle:
                 os.fsync(handle.fileno())
-        if path.exists():
-            shutil.rmtree(path)
+        if path.exists():  # moved aside first: a kill while it is being removed must not leave half of it
+            os.replace(path, old)
         os.replace(temporary, path)
         fsync_folder(path.parent)
     finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+        for left in (temporary, old):
+            shutil.rmtree(left, ignore_errors=True)
 
 
 def check_manifest(folder: Path) -> str | None:
@@ -102,7 +147,7 @@ def check_manifest(folder: Path) -> str | None:
 
 
 def read_json(path: Path, limit: int = 1 << 22) -> Any:
-    """JSON without duplicate keys, NaN or unreasonable size. Raises ValueError."""
+    """JSON without duplicate keys, numbers that are not finite, or unreasonable size or depth. Raises ValueError."""
 
     def pairs(items: list[tuple[str, Any]]) -> dict[str, Any]:
         keys = [k for k, _ in items]
@@ -113,6 +158,13 @@ def read_json(path: Path, limit: int = 1 << 22) -> Any:
     def constant(name: str) -> Any:
         raise ValueError(f"{name} is not allowed")
 
+    def number(text: str) -> float:
+        value = float(text)
+        return value if math.isfinite(value) else constant(text)
+
     if path.stat().st_size > limit:
         raise ValueError(f"larger than {limit} bytes")
-    return json.loads(path.read_text(), object_pairs_hook=pairs, parse_constant=constant)
+    try:
+        return json.loads(path.read_text(encoding="utf-8"), object_pairs_hook=pairs, parse_constant=constant, parse_float=number)
+    except RecursionError:
+        raise ValueError("nested too deeply") from None

@@ -13,7 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from pdesurr import __version__, models
-from pdesurr._files import check_manifest, new_folder, read_json, write_json, write_text
+from pdesurr._files import check_manifest, new_folder, read_json, write_json, write_text, writing
 from pdesurr.checks import BundleError, PdesurrError
 from pdesurr.data.scaling import ChannelScaler, Scaled
 from pdesurr.surrogates import spec as specs
@@ -43,15 +43,13 @@ def save_surrogate(surrogate: Surrogate, path: Path | str, *, overwrite: bool = 
     config = {"config_version": CONFIG_VERSION, "pdesurr": __version__, **described,
               "input_scaler": _scaler_json(model.input), "output_scaler": _scaler_json(model.output)}
     try:
-        with new_folder(path, overwrite) as folder:
+        with writing(path, BundleError), new_folder(path, overwrite) as folder:
             write_json(folder / "config.json", config)
             write_text(folder / "spec.json", specs.to_json(surrogate.spec) + "\n")
             write_text(folder / "README.md", card(surrogate.spec, described["class"], described["arguments"], parameter_count(network)))
             save_file(arrays, folder / "model.safetensors")
     except FileExistsError:
         raise BundleError(f"{path}: exists already; choose another name or say overwrite=True") from None
-    except OSError as error:
-        raise BundleError(f"{path}: could not be written ({error}); free disk space or choose another folder") from error
     return path
 
 

@@ -10,18 +10,21 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import PyTree
 
-from pdesurr._files import check_manifest, new_folder, read_json, write_json
+from pdesurr._files import check_manifest, new_folder, read_json, write_json, writing
 from pdesurr.checks import CheckpointError
 
 
 def save(folder: Path, step: int, tree: PyTree, info: dict[str, Any], keep: int = 3) -> Path:
-    """Write `folder/<step>/`: `state.safetensors`, `info.json`, `SHA256SUMS`; then drop all but the newest `keep`."""
+    """Write `folder/<step>/`: `state.safetensors`, `info.json`, `SHA256SUMS`; then drop all but the newest `keep`.
+
+    Raises `CheckpointError` where the disk refuses; those written before are then as they were.
+    """
     import shutil
 
     from safetensors.numpy import save_file
 
     path = folder / f"{step:09d}"
-    with new_folder(path, overwrite=True) as new:
+    with writing(path, CheckpointError, ", the checkpoint before it is intact"), new_folder(path, overwrite=True) as new:
         save_file(_flatten(tree), new / "state.safetensors")
         write_json(new / "info.json", info)
     for old in _steps(folder)[:-keep]:
@@ -38,7 +41,7 @@ def load_newest(folder: Path, like: PyTree, check: Callable[[dict[str, Any]], No
     """
     steps = _steps(folder)
     for path in reversed(steps):
-        wrong = check_manifest(path)
+        wrong = _wrong(path)
         if wrong is None:
             info = read_json(path / "info.json")
             check(info)
@@ -47,6 +50,20 @@ def load_newest(folder: Path, like: PyTree, check: Callable[[dict[str, Any]], No
     if steps:
         raise CheckpointError(f"{folder}: no checkpoint is sound; delete the folder to start the run afresh")
     return None
+
+
+def _wrong(path: Path) -> str | None:
+    """What is wrong with a checkpoint, or None: with its hashes, or with files whose hashes fit."""
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        wrong = check_manifest(path)
+        if wrong is None:
+            with safe_open(path / "state.safetensors", "numpy"):
+                wrong = None if isinstance(read_json(path / "info.json"), dict) else "info.json is not a table"
+    except (OSError, ValueError, SafetensorError) as error:
+        wrong = " ".join(str(error).split())[:200]
+    return wrong
 
 
 def _steps(folder: Path) -> list[Path]:
@@ -67,7 +84,10 @@ def _flatten(tree: PyTree) -> dict[str, np.ndarray]:
 def _unflatten(path: Path, like: PyTree) -> PyTree:
     from safetensors.numpy import load_file
 
-    arrays = load_file(path / "state.safetensors")
+    try:
+        arrays = load_file(path / "state.safetensors")
+    except Exception as error:  # of types that numpy has not
+        raise CheckpointError(f"{path}: state.safetensors cannot be read ({' '.join(str(error).split())[:200]})") from error
     leaves, treedef = jax.tree.flatten(like)
     loaded = []
     for name, leaf in zip(names(like), leaves, strict=True):

@@ -19,13 +19,14 @@ import numpy as np
 import optax
 from jaxtyping import Array, PyTree
 
-from pdesurr._files import write_text
+from pdesurr._files import write_text, writing
 from pdesurr._runtime import Stopped, locked, progress, stop_signals
 from pdesurr.checks import CheckpointError, DivergedError, UsageError, require
 from pdesurr.train import checkpoint
+from pdesurr.train.books import check_books
 from pdesurr.train.optimisers import adamw
 from pdesurr.train.parallel import Parallel, check_devices, over_devices, replicate
-from pdesurr.train.processes import any_of, leads, own
+from pdesurr.train.processes import any_of, leads, own, without_waiting
 from pdesurr.train.state import TrainState
 from pdesurr.train.step import Engine, keep_best, validation
 from pdesurr.types import Objective, describe
@@ -114,7 +115,7 @@ def fit(model: PyTree, source: Any, objective: Objective, config: TrainConfig, *
     """
     run = _Run(model, source, objective, config, validate, validation_objective or objective,
                Path(folder) if folder is not None else None, list(devices or jax.devices()), parallel, optimiser)
-    with ExitStack() as stack:
+    with without_waiting(), ExitStack() as stack:
         if run.folder is not None and leads():
             stack.enter_context(locked(run.folder))
         asked = stack.enter_context(stop_signals())
@@ -196,6 +197,8 @@ class _Run:
                 if time.monotonic() - saved_at >= self.config.checkpoint_seconds or books["epoch"] == self.config.epochs:
                     self._save(state, books)
                     saved_at = time.monotonic()
+        if self.validate and not np.isfinite(state.best_metric).any():
+            raise DivergedError("the validation error was not finite after any epoch; lower learning_rate, or look at the validation data")
         weights = state.best if self.validate else state.ema
         return FitResult(eqx.combine(own(weights), self.static), own(state), books["history"], books["resumed_at"])
 
@@ -247,7 +250,8 @@ class _Run:
         books["history"].append(record)
         books["partial"].clear()
         if self.folder and leads():
-            with open(self.folder / "metrics.jsonl", "a") as file:
+            log = self.folder / "metrics.jsonl"
+            with writing(log, CheckpointError, ", the newest checkpoint is intact"), open(log, "a") as file:
                 file.write(json.dumps(record) + "\n")
 
     # The books on disk.
@@ -260,8 +264,10 @@ class _Run:
         facts = {**config, **self.facts, "model": leaves, "samples": self.source.size, "grid": list(self.source.grid.shape)}
         return json.loads(json.dumps(facts))
 
-    def _check_identity(self, found: dict[str, Any]) -> None:
+    def _check_identity(self, found: Any) -> None:
         """Raise `CheckpointError` unless a checkpoint is of this very run."""
+        if not isinstance(found, dict):
+            raise CheckpointError(f"{self.folder} holds a checkpoint that does not say of what run it is; delete it")
         for name, value in self._identity().items():
             old = found.get(name, value)  # an earlier version's checkpoint says less
             if isinstance(value, dict) and isinstance(old, dict):  # name the weight that differs
@@ -279,13 +285,14 @@ class _Run:
         books: dict[str, Any] = {"epoch": 0, "partial": [], "rollbacks": 0, "history": [], "resumed_at": 0}
         found = None
         if self.folder:
-            check = lambda info: self._check_identity(info["identity"])  # noqa: E731
+            check = lambda info: self._check_identity(info.get("identity"))  # noqa: E731
             found = checkpoint.load_newest(self.folder / "checkpoints", self.create_shape, check)
         if found is None:
             if self.folder and leads():
                 write_text(self.folder / "metrics.jsonl", "")
             return self.replicate(self.create()), books
         state, info = found
+        check_books(info.get("books"), int(np.max(state.step)), self.config.epochs, self.per_epoch, self.segment)
         books.update(info["books"])
         books["resumed_at"] = books["epoch"]
         if leads():
