@@ -58,7 +58,8 @@ def writing(path: Path, kind: type[PdesurrError], kept: str = "") -> Iterator[No
 
         if not isinstance(error, (OSError, SafetensorError)):
             raise
-        raise kind(f"{path}: could not be written ({' '.join(str(error).split())}){kept}; free disk space or choose another folder") from error
+        what = " ".join(str(error).split())
+        raise kind(f"{path}: could not be written ({what}){kept}; free disk space or choose another folder") from error
 
 
 def sweep(folder: Path, pattern: str = ".*.tmp-*") -> None:
@@ -165,6 +166,8 @@ def read_json(path: Path, limit: int = 1 << 22) -> Any:
     if path.stat().st_size > limit:
         raise ValueError(f"larger than {limit} bytes")
     try:
-        return json.loads(path.read_text(encoding="utf-8"), object_pairs_hook=pairs, parse_constant=constant, parse_float=number)
+        value = json.loads(path.read_text(encoding="utf-8"), object_pairs_hook=pairs, parse_constant=constant, parse_float=number)
+        json.dumps(value, ensure_ascii=False).encode()  # half a character in a text is a ValueError
+        return value
     except RecursionError:
         raise ValueError("nested too deeply") from None

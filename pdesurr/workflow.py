@@ -250,7 +250,7 @@ def claim(folder: Path, config: RunConfig) -> None:
         except (OSError, ValueError) as error:
             what = " ".join(str(error).split())[:200]
             raise CheckpointError(f"{file} cannot be read ({what}): choose another --out, or delete the folder") from None
-        changed = [f"{k} {_shown(old, k)}, not {_shown(new, k)}" for k in {**new, **old} if _shown(old, k) != _shown(new, k)]
+        changed = [f"{_cut(k)} {_shown(old, k)}, not {_shown(new, k)}" for k in {**new, **old} if _shown(old, k) != _shown(new, k)]
         if changed:
             raise CheckpointError(f"{folder} holds a run with {'; '.join(changed)}: choose another --out, or delete the folder")
     else:
@@ -258,8 +258,13 @@ def claim(folder: Path, config: RunConfig) -> None:
 
 
 def _shown(leaves: dict[str, Any], name: str) -> str:
-    """As JSON, where 1 and true differ; cut short, as it may come from a damaged file."""
-    return json.dumps(leaves[name])[:60] if name in leaves else "missing"
+    """As JSON, where 1 and true differ."""
+    return _cut(json.dumps(leaves[name])) if name in leaves else "missing"
+
+
+def _cut(text: str) -> str:
+    """A text that may come from a damaged file."""
+    return text[:60] if text.isprintable() else ascii(text)[:60]
 
 
 def _leaves(config: Any, name: str = "") -> dict[str, Any]:

@@ -228,7 +228,8 @@ def flip_bit(path: Path, rng: random.Random) -> None:
 def small_disk(folder: Path, megabytes: int) -> Iterator[bool]:
     """`folder` as a file system of that size; False where mounting is not allowed, and then a limit on the size of files stands in."""
     folder.mkdir(parents=True)
-    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={megabytes}m", "tmpfs", str(folder)], capture_output=True).returncode == 0
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={megabytes}m", "tmpfs", str(folder)], capture_output=True)
+    mounted = mounted.returncode == 0
     try:
         yield mounted
     finally:

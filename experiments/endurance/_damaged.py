@@ -30,7 +30,7 @@ def refusal(ended: Ended) -> tuple[str, bool]:
 
 
 def full_disk_training(bench: Bench) -> Case:
-    case = Case("disk full at a checkpoint", "one clear line, exit code 1, the checkpoint before intact; resumed bit for bit with room again")
+    case = Case("disk full at a checkpoint", "one clear line, exit code 1, the one before intact; resumed bit for bit with room again")
     disk = bench.folder / "disk"
     with small_disk(disk, 4) as mounted:
         for _ in range(bench.sizes.bits):

@@ -6,6 +6,7 @@ import json
 import random
 import warnings
 from abc import ABC, abstractmethod
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ from pdesurr.data.schema import from_json, to_json
 from pdesurr.fields import FourierBasis, Grid, UniformBasis
 from pdesurr.models import FNO
 from pdesurr.surrogates import Channel, Spec, Surrogate, save_surrogate, zoo
+from pdesurr.surrogates import spec as specs
 from pdesurr.surrogates.card import card
 from pdesurr.train import TrainConfig, checkpoint
 from pdesurr.train.books import check_books
@@ -108,9 +110,11 @@ class Data(Kind):
     def write(self) -> None:
         grid = Grid([FourierBasis(4, 0.0, 1.0), UniformBasis(5, 0.0, 2.0, "closed")], ["x", "y"])
         info = DatasetInfo(
-            name="small", pde="Small", grid=grid, fields=(Field("a"), Field("u", unit="m/s", in_time=True), Field("v", kind="vector")),
-            input=(("a", None), ("u", 0)), output=(("u", 1), ("v", None)), parameters={"nu": 0.1, "order": 2, "wet": True}, times=(0.0, 1.5),
-            units={"x": "m", "t": "s"}, seed=7, reference_error={"method": "refined", "figure": 1e-7}, scalars=("force",), notes="n")
+            name="small", pde="Small", grid=grid,
+            fields=(Field("a"), Field("u", unit="m/s", in_time=True), Field("v", kind="vector")),
+            input=(("a", None), ("u", 0)), output=(("u", 1), ("v", None)), parameters={"nu": 0.1, "order": 2, "wet": True},
+            times=(0.0, 1.5), units={"x": "m", "t": "s"}, seed=7, reference_error={"method": "refined", "figure": 1e-7},
+            scalars=("force",), notes="n")
         rng = np.random.default_rng(0)
         shapes = {"a": (3, 4, 5), "u": (3, 2, 4, 5), "v": (3, 4, 5, 2)}
         write_dataset(self.original / "small.h5", info, {k: rng.standard_normal(s).astype(np.float32) for k, s in shapes.items()},
@@ -135,10 +139,9 @@ class Data(Kind):
         with h5py.File(self.mutant / "small.h5", "r+") as file:
             description, done = change_json(json.loads(bytes(file["description"][()])), rng)  # pyright: ignore
             text = spelled(description, rng)
-            try:  # as the writer would spell it, most of the time
-                text = to_json(from_json(text)) if rng.random() < 0.5 else text
-            except Exception:
-                pass
+            if rng.random() < 0.5:  # as the writer would spell it, where it could
+                with suppress(Exception):
+                    text = to_json(from_json(text))
             hashes: dict[str, str] = {}
             file.visititems(lambda name, node: hashes.update({name: node.attrs["sha256"].decode()}) if "sha256" in node.attrs else None)
             for name in hashes:
@@ -195,7 +198,7 @@ class Bundles(Kind):
         return zoo.load("mine", source=self.mutant)
 
     def digest(self, found: Any) -> str:
-        return hashed(repr(jax.tree.structure(found.model)), repr(found.spec.grid), hash(found.spec).__str__(), *jax.tree.leaves(found.model))
+        return hashed(repr(jax.tree.structure(found.model)), specs.to_json(found.spec), *jax.tree.leaves(found.model))
 
     def refit(self, rng: random.Random) -> str | None:
         home = self.mutant / "mine"

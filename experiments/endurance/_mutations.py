@@ -11,9 +11,9 @@ from pdesurr._files import MANIFEST, sha256
 
 DEEP = "@deep@"  # stands for lists nested far too deeply, which json.dumps would not write
 WORDS = {f'"{DEEP}"': "[" * 20_000 + "]" * 20_000, '"@nan@"': "NaN", '"@huge@"': "1e999", '"@digits@"': "9" * 3000, '"@lone@"': '"\\ud800"'}
-NASTY = [None, True, False, 0, 1, -1, 2, 3, 7, 64, 2**31, 2**63, 2**70, 0.5, -0.5, 1e-300, 1e308, "", "a", "1", "os.system", "../../etc/passwd",
-         "x" * 3000, "\x00", "\x1b[2J", "FNO", "RollOut", "Burgers", "periodic", "closed", "float64", [], [1], [1, 2, 3], [[1]], ["a"], {}, {"a": 1},
-         {"class": "FNO", "arguments": {}}, *(word.strip('"') for word in WORDS)]
+NASTY = [None, True, False, 0, 1, -1, 2, 3, 7, 64, 2**31, 2**63, 2**70, 0.5, -0.5, 1e-300, 1e308, "", "a", "1", "os.system", 
+         "../../etc/passwd", "x" * 3000, "\x00", "\x1b[2J", "FNO", "RollOut", "Burgers", "periodic", "closed", "float64",
+         [], [1], [1, 2, 3], [[1]], ["a"], {}, {"a": 1}, {"class": "FNO", "arguments": {}}, *(word.strip('"') for word in WORDS)]
 
 Bytes = Callable[[bytearray, random.Random], Any]
 

@@ -71,8 +71,9 @@ def both(bench: Bench, name: str) -> list[dict]:
 
 def one_of_two(bench: Bench) -> Iterator[Case]:
     whole = both(bench, "pair-whole")
-    for name, victim, signum, limit in (("the one that writes, kill -9", 0, signal.SIGKILL, SOON), ("the other, kill -9", 1, signal.SIGKILL, SOON),
-                                        ("the other falls silent (SIGSTOP)", 1, signal.SIGSTOP, PATIENCE + MARGIN)):
+    ends = (("the one that writes, kill -9", 0, signal.SIGKILL, SOON), ("the other, kill -9", 1, signal.SIGKILL, SOON),
+            ("the other falls silent (SIGSTOP)", 1, signal.SIGSTOP, PATIENCE + MARGIN))
+    for name, victim, signum, limit in ends:
         again = "; both started again resume bit for bit" if signum == signal.SIGKILL else ""
         case = Case(f"one of two processes: {name}", f"the one left ends within {limit:.0f} s, not with 0, and says why{again}")
         folder = f"pair-{victim}-{int(signum)}"
@@ -86,8 +87,8 @@ def one_of_two(bench: Bench) -> Iterator[Case]:
         children[victim].wait()
         words = ("another of the 2 processes has ended", "another task died", "stopped sending heartbeats")
         good = ended.code in (1, 134) and seconds < limit and any(w in ended.error for w in words)
-        case.saw(f"the one left ended in time with code {ended.code}, said why" if good else f"{ended.code} after {seconds:.0f} s, {ended.last[:200]}",
-                 good)
+        said = f"the one left ended in time with code {ended.code}, said why"
+        case.saw(said if good else f"{ended.code} after {seconds:.0f} s, {ended.last[:200]}", good)
         if signum == signal.SIGSTOP:
             yield case
             continue

@@ -1,6 +1,7 @@
 """Ten thousand mutants of data files, bundles, run settings and checkpoints: none may crash or hang its reader, or be wrongly accepted.
 
-    python experiments/endurance/mutants.py [--preset cpu|smoke] [--count N] [--kinds data bundle config checkpoint] [--first SEED] [--json]
+    python experiments/endurance/mutants.py [--preset cpu|smoke] [--count N] [--kinds KIND ...] [--first SEED]
+        [--json]
     python experiments/record.py mutants python experiments/endurance/mutants.py --json
 
 A mutant is an original with bits flipped, ranges cut, doubled, zeroed or made of noise, whole files swapped, or JSON edited, the hashes
@@ -38,7 +39,8 @@ def serve(kind: str, first: int, count: int) -> None:
     with tempfile.TemporaryDirectory() as folder:
         made = KINDS[kind](Path(folder))
         made.examine(first)
-        taken = next(int(line.split()[1]) * 1024 for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmSize"))
+        status = Path("/proc/self/status").read_text().splitlines()
+        taken = next(int(line.split()[1]) * 1024 for line in status if line.startswith("VmSize"))
         resource.setrlimit(resource.RLIMIT_AS, (taken + ROOM, resource.RLIM_INFINITY))
         print(json.dumps("ready"), flush=True)
         for seed in range(first, first + count):
@@ -80,10 +82,11 @@ def run(kinds: list[str], count: int, first: int, preset: str) -> dict[str, Any]
     for i, kind in enumerate(kinds):
         share, began = count // len(kinds) + (i < count % len(kinds)), time.monotonic()
         found = examined(kind, first, share)
-        outcomes = Counter(outcome if not outcome.startswith("WRONG") else "wrong" for _, outcome, _ in found)
+        bad = [{"kind": kind, "seed": s, "outcome": outcome, "done": done} for s, outcome, done in found if outcome.startswith("WRONG")]
+        outcomes = Counter(outcome for _, outcome, _ in found)
         rows.append({"kind": kind, "mutants": len(found), "refused": outcomes["refused"], "same": outcomes["same content"],
-                     "valid": outcomes["valid content of its own"], "wrong": outcomes["wrong"], "seconds": round(time.monotonic() - began, 1)})
-        wrong += [{"kind": kind, "seed": seed, "outcome": outcome, "done": done} for seed, outcome, done in found if outcome.startswith("WRONG")]
+                     "valid": outcomes["valid content of its own"], "wrong": len(bad), "seconds": round(time.monotonic() - began, 1)})
+        wrong += bad
         print(rows[-1], file=sys.stderr, flush=True)
     for line in wrong[:SHOWN]:
         print(line, file=sys.stderr, flush=True)

@@ -25,6 +25,7 @@ CONFIG_VERSION = 1
 MODELS = {name: value for name in models.__all__ if isinstance(value := getattr(models, name), type)}  # a closed table
 NESTED = "model"  # the one argument that may be a described model: what a wrapper such as RollOut wraps
 MAX_DEPTH = 3  # a model in a model in a model
+LONGEST_MESSAGE = 800  # a hostile bundle's names and numbers stand in it
 FILES = ("README.md", "config.json", "model.safetensors", "spec.json")
 
 
@@ -76,7 +77,8 @@ def load_surrogate(path: Path | str) -> Surrogate:
                               f"{len(model.input.mean)} and {len(model.output.mean)}")
         return Surrogate(model, spec)
     except BundleError as error:
-        raise error if str(path) in str(error) else BundleError(f"{path}/{error}") from None
+        text = str(error) if str(path) in str(error) else f"{path}/{error}"
+        raise BundleError(text if len(text) <= LONGEST_MESSAGE else text[:LONGEST_MESSAGE] + "...") from None
     except Exception as error:  # whatever a hostile file provokes ends here, as one line
         raise BundleError(f"{path}: not a sound bundle ({_one_line(error)}); get it again from its source") from error
 

@@ -81,8 +81,8 @@ def check(spec: Spec) -> None:
     require(_is_text(spec.licence), "licence", "a name", spec.licence)
     require(_is_table(spec.parameters, _is_number), "parameters", "a table of finite numbers", spec.parameters)
     for what in ("data", "training"):
-        table = getattr(spec, what)
-        require(_is_table(table, lambda v: v is None or isinstance(v, (str, int, float, list, tuple))), what, "a table of plain values", table)
+        plain = _is_table(getattr(spec, what), lambda v: v is None or isinstance(v, (str, int, float, list, tuple)))
+        require(plain, what, "a table of plain values", getattr(spec, what))
     require(len(spec.input) > 0 and len(spec.output) > 0, "input and output", "at least one channel each", (spec.input, spec.output))
     require(_is_range(spec.norms) and spec.norms[0] >= 0, "norms", "two numbers, 0 <= least <= largest", spec.norms)
     require(_is_table(spec.traits, _is_range), "traits", "a table of least and largest", spec.traits)
