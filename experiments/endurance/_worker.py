@@ -60,7 +60,7 @@ def train(folder: Path, how: dict[str, Any]) -> dict[str, Any]:
 
     if "slow" in how:  # so that a kill meets it on the way
         epoch = loop._Run._epoch
-        loop._Run._epoch = lambda self, *rest: (time.sleep(how["slow"]), epoch(self, *rest))[1]
+        loop._Run._epoch = lambda *all_of_it: (time.sleep(how["slow"]), epoch(*all_of_it))[1]  # pyright: ignore
     model = FNO(1, 1, (4,), 6, 2, head_width=8, coordinates=(False,), key=jax.random.key(0))
     config = TrainConfig(batch_size=8, checkpoint_seconds=0.0, **{k: how[k] for k in SETTINGS if k in how})
     found = fit(model, ArraySource(a[:32], u[:32], grid), objective, config, validate=ArraySource(a[32:], u[32:], grid), folder=folder)

@@ -5,7 +5,7 @@
     python experiments/record.py mutants python experiments/endurance/mutants.py --json
 
 A mutant is an original with bits flipped, ranges cut, doubled, zeroed or made of noise, whole files swapped, or JSON edited, the hashes
-made to fit again in two of five. It is refused by one line of the package's own errors, or read as the original; with hashes that fit it may
+made to fit again in two of five. It is refused by one line of the package's own errors, or read as the original; where hashes fit it may
 also be a valid object of its own. Readers work in a process of their own, so that a crash or a hang is told by the mutant's seed:
 `--first SEED --count 1` makes it again.
 """
@@ -74,6 +74,7 @@ def examined(kind: str, first: int, count: int) -> list[tuple[int, str, str]]:
                 found.append((answer[0], answer[1], answer[2]))
         reader.kill()
         reader.wait()
+        reader.stdout.close()
     return found
 
 
