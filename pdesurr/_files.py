@@ -119,6 +119,8 @@ def new_folder(path: Path, overwrite: bool = False) -> Iterator[Path]:
         os.replace(temporary, path)
         fsync_folder(path.parent)
     finally:
+        if old.exists() and not path.exists():
+            os.replace(old, path)
         for left in (temporary, old):
             shutil.rmtree(left, ignore_errors=True)
 

@@ -252,7 +252,8 @@ def claim(folder: Path, config: RunConfig) -> None:
             raise CheckpointError(f"{file} cannot be read ({what}): choose another --out, or delete the folder") from None
         changed = [f"{_cut(k)} {_shown(old, k)}, not {_shown(new, k)}" for k in {**new, **old} if _shown(old, k) != _shown(new, k)]
         if changed:
-            raise CheckpointError(f"{folder} holds a run with {'; '.join(changed)}: choose another --out, or delete the folder")
+            more = f" and {len(changed) - 5} more" if len(changed) > 5 else ""
+            raise CheckpointError(f"{folder} holds a run with {'; '.join(changed[:5])}{more}: choose another --out, or delete the folder")
     else:
         write_text(file, json.dumps(to_plain(config), indent=1) + "\n")
 

@@ -239,14 +239,22 @@ def small_disk(folder: Path, megabytes: int) -> Iterator[bool]:
 
 
 def fill(folder: Path, child: Child, mounted: bool) -> None:
-    """Leave no room for the child's next file."""
+    """Leave no room for the child's next file; it waits meanwhile."""
+    child.send(signal.SIGSTOP)
+    try:
+        _fill(folder, child, mounted)
+    finally:
+        child.send(signal.SIGCONT)
+
+
+def _fill(folder: Path, child: Child, mounted: bool) -> None:
     if not mounted:
         resource.prlimit(child.process.pid, resource.RLIMIT_FSIZE, (512, resource.RLIM_INFINITY))
         return
     with open(folder / "ballast", "ab", buffering=0) as file:
         for size in (1 << 16, 1 << 12):
             try:
-                while child.process.poll() is None:
+                while True:
                     file.write(bytes(size))
             except OSError:
                 continue
