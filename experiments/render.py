@@ -265,12 +265,32 @@ def trust() -> str:
                   "tolerance", "guarded: within it", "solved", "a sample", "solver alone"), rows)
 
 
+def endurance() -> str:
+    """Faults, what is expected of each, what was seen."""
+    r = load("endurance")
+    if r is None:
+        return NONE
+    rows = [(x["case"], x["expected"], x["observed"], "yes" if x["ok"] else "**no**") for x in r["rows"]]
+    return table(("case", "expected", "observed", "as expected"), rows)
+
+
+def mutants() -> str:
+    """Damaged files, and what their readers made of them."""
+    r = load("mutants")
+    if r is None:
+        return NONE
+    rows = [(x["kind"], *(str(x[key]) for key in ("mutants", "refused", "same", "valid", "wrong"))) for x in r["rows"]]
+    head = ("kind", "mutants", "refused", "read as the original", "valid, with hashes that fit", "wrongly read, crashes, hangs")
+    return table(head, rows)
+
+
 BLOCKS: dict[str, Callable[[], str]] = {
     "runs": runs,
     "darcy_import": darcy_import, "head_to_head": head_to_head,
     "neural_operators": neural_operators, "physics_informed": physics_informed, "spectral": spectral, "few_data": few_data,
     "random_grid": random_grid,
     "losses": losses, "sampling": sampling, "corrected": corrected, "inverse": inverse, "trust": trust,
+    "endurance": endurance, "mutants": mutants,
     "resolution": resolution, "scattered": scattered, "mono_curves": mono_curves,
     **{name: (lambda name=name: benchmark(name)) for name in BENCHMARKS},
 }

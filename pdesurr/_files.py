@@ -1,13 +1,17 @@
-"""Writing so that nothing is half there: temporary name, flush, fsync, rename; and sha256 manifests."""
+"""Writing so that nothing is half there: temporary name, flush, fsync, rename; what a kill left is swept; and sha256 manifests."""
 
 import hashlib
 import json
+import math
 import os
+import re
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+from pdesurr.checks import PdesurrError
 
 MANIFEST = "SHA256SUMS"
 
@@ -42,6 +46,46 @@ def write_bytes(path: Path, data: bytes) -> None:
     fsync_folder(path.parent)
 
 
+@contextmanager
+def writing(path: Path, kind: type[PdesurrError], kept: str = "") -> Iterator[None]:
+    """Raise `kind`, one line that names the path, where the disk refuses what is written inside; `kept`: what is there all the same."""
+    try:
+        yield
+    except FileExistsError:
+        raise
+    except Exception as error:
+        from safetensors import SafetensorError
+
+        if not isinstance(error, (OSError, SafetensorError)):
+            raise
+        what = " ".join(str(error).split())
+        raise kind(f"{path}: could not be written ({what}){kept}; free disk space or choose another folder") from error
+
+
+def sweep(folder: Path, pattern: str = ".*.tmp-*") -> None:
+    """Remove what killed processes left under temporary names; a folder that was moved aside, and not yet replaced, gets its name back."""
+    for path in folder.glob(pattern):
+        found = re.fullmatch(r"\.?(.+?)(\.old)?\.tmp-(\d+)", path.name)
+        if found is None or _alive(int(found[3])):
+            continue
+        if found[2] and not (folder / found[1]).exists():
+            os.replace(path, folder / found[1])
+        elif path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            path.unlink(missing_ok=True)
+
+
+def _alive(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except (ProcessLookupError, OverflowError):
+        return False
+    except PermissionError:
+        pass
+    return True
+
+
 def write_text(path: Path, text: str) -> None:
     write_bytes(path, text.encode())
 
@@ -59,18 +103,22 @@ def new_folder(path: Path, overwrite: bool = False) -> Iterator[Path]:
     if path.exists() and not overwrite:
         raise FileExistsError(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.tmp-{os.getpid()}")
+    sweep(path.parent)
+    temporary, old = (path.with_name(f".{path.name}{word}.tmp-{os.getpid()}") for word in ("", ".old"))
     shutil.rmtree(temporary, ignore_errors=True)
     temporary.mkdir()
     try:
         yield temporary
         write_manifest(temporary)
-        if path.exists():
-            shutil.rmtree(path)
+        if path.exists():  # moved aside first: a kill while it is being removed must not leave half of it
+            os.replace(path, old)
         os.replace(temporary, path)
         fsync_folder(path.parent)
     finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+        if old.exists() and not path.exists():
+            os.replace(old, path)
+        for left in (temporary, old):
+            shutil.rmtree(left, ignore_errors=True)
 
 
 def write_manifest(folder: Path) -> None:
@@ -110,7 +158,7 @@ def check_manifest(folder: Path, nested: bool = False) -> str | None:
 
 
 def read_json(path: Path, limit: int = 1 << 22) -> Any:
-    """JSON without duplicate keys, NaN or unreasonable size. Raises ValueError."""
+    """JSON without duplicate keys, numbers that are not finite, or unreasonable size or depth. Raises ValueError."""
 
     def pairs(items: list[tuple[str, Any]]) -> dict[str, Any]:
         keys = [k for k, _ in items]
@@ -121,6 +169,15 @@ def read_json(path: Path, limit: int = 1 << 22) -> Any:
     def constant(name: str) -> Any:
         raise ValueError(f"{name} is not allowed")
 
+    def number(text: str) -> float:
+        value = float(text)
+        return value if math.isfinite(value) else constant(text)
+
     if path.stat().st_size > limit:
         raise ValueError(f"larger than {limit} bytes")
-    return json.loads(path.read_text(), object_pairs_hook=pairs, parse_constant=constant)
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"), object_pairs_hook=pairs, parse_constant=constant, parse_float=number)
+        json.dumps(value, ensure_ascii=False).encode()  # half a character in a text is a ValueError
+        return value
+    except RecursionError:
+        raise ValueError("nested too deeply") from None

@@ -2,6 +2,7 @@
 
 import fcntl
 import os
+import platform
 import signal
 import sys
 import threading
@@ -100,16 +101,18 @@ def progress(label: str, total: int, done: int = 0) -> Iterator[Callable[[int, s
 
 @contextmanager
 def locked(folder: Path) -> Iterator[None]:
-    """One process a folder. The lock belongs to the process, so a killed one leaves none behind."""
+    """One process a folder. The lock belongs to the process, so a killed one leaves none behind; the file says who it is, and where."""
     folder.mkdir(parents=True, exist_ok=True)
     with open(folder / ".lock", "a+") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
+        except BlockingIOError:
             file.seek(0)
-            holder = file.read().strip() or "another process"
+            holder = file.read().strip() or "that does not say its number"
             raise UsageError(f"{folder} is in use by process {holder}; wait for it, or choose another folder") from None
+        except OSError as error:
+            raise UsageError(f"{folder} is on a file system that cannot lock files ({error.strerror}); choose another folder") from None
         file.truncate(0)
-        file.write(str(os.getpid()))
+        file.write(f"{os.getpid()} on {platform.node() or 'this machine'}")
         file.flush()
         yield

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import errno
 import json
 import sys
 import warnings
@@ -12,6 +13,8 @@ import tyro
 from pdesurr.allocator import tune_allocator
 from pdesurr.checks import PdesurrError
 from pdesurr.commands import Command
+
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -65,7 +68,8 @@ def main(argv: list[str] | None = None) -> int:
         return 0
     except OSError as error:
         what = f"{error.filename}: {error.strerror}" if error.filename else str(error)
-        return _fail(error if flags["debug"] else f"{what}; choose a place that exists and may be written to", 1, flags["debug"])
+        fix = "free disk space" if error.errno in FULL else "choose a place that exists and may be written to"
+        return _fail(error if flags["debug"] else f"{what}; {fix}", 1, flags["debug"])
     except Exception as error:  # never a traceback for a user: one line, and how to see more
         return _fail(error if flags["debug"] else f"{type(error).__name__}: {error} (unexpected: --debug shows where)", 1, flags["debug"])
     if flags["json"]:

@@ -103,7 +103,7 @@ def run(config: RunConfig, folder: Path, say: Callable[[str], None]) -> dict[str
     Returns what it also writes as `results.json`. Raises `CheckpointError` if the folder holds a run with another config.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    _claim(folder, config)
+    claim(folder, config)
     if _is_finished(folder):
         say(f"finished already; delete {folder} to start afresh")
         return read_json(folder / "results.json")
@@ -241,21 +241,36 @@ def to_plain(config: Any) -> dict[str, Any]:
     return json.loads(json.dumps(dataclasses.asdict(config)))
 
 
-def _claim(folder: Path, config: RunConfig) -> None:
-    """The resolved config is written first; a folder keeps to it."""
+def claim(folder: Path, config: RunConfig) -> None:
+    """The resolved config is written first; a folder keeps to it. Raises `CheckpointError` for one that holds another, or a damaged one."""
     file = folder / "config.json"
-    if file.is_file():
-        old, new = _leaves(read_json(file)), _leaves(to_plain(config))
-        changed = [f"{k} {old.get(k)}, not {v}" for k, v in new.items() if old.get(k) != v]
+    if file.exists():
+        try:
+            old, new = _leaves(read_json(file)), _leaves(to_plain(config))
+        except (OSError, ValueError) as error:
+            what = " ".join(str(error).split())[:200]
+            raise CheckpointError(f"{file} cannot be read ({what}): choose another --out, or delete the folder") from None
+        changed = [f"{_cut(k)} {_shown(old, k)}, not {_shown(new, k)}" for k in {**new, **old} if _shown(old, k) != _shown(new, k)]
         if changed:
-            raise CheckpointError(f"{folder} holds a run with {'; '.join(changed)}: choose another --out, or delete the folder")
+            more = f" and {len(changed) - 5} more" if len(changed) > 5 else ""
+            raise CheckpointError(f"{folder} holds a run with {'; '.join(changed[:5])}{more}: choose another --out, or delete the folder")
     else:
         write_text(file, json.dumps(to_plain(config), indent=1) + "\n")
 
 
+def _shown(leaves: dict[str, Any], name: str) -> str:
+    """As JSON, where 1 and true differ."""
+    return _cut(json.dumps(leaves[name])) if name in leaves else "missing"
+
+
+def _cut(text: str) -> str:
+    """A text that may come from a damaged file."""
+    return text[:60] if text.isprintable() else ascii(text)[:60]
+
+
 def _leaves(config: Any, name: str = "") -> dict[str, Any]:
     """A nested table as one with dotted names."""
-    if not isinstance(config, dict):
+    if not isinstance(config, dict) or not config:
         return {name: config}
     return {k: v for key, part in config.items() for k, v in _leaves(part, f"{name}.{key}" if name else key).items()}
 

@@ -101,6 +101,17 @@ def test_smoke_of_surrogates_in_use(script, child_env):
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("options", [("endurance.py", "--only", "together"), ("endurance.py", "--only", "damaged"), ("mutants.py",)])
+def test_smoke_of_endurance(options, child_env, tmp_path):
+    script = str(ROOT / "experiments" / "endurance" / options[0])
+    out = ["--out", str(tmp_path)] if options[0] == "endurance.py" else []
+    done = subprocess.run([sys.executable, script, *options[1:], *out, "--preset", "smoke", "--json"], env=child_env, capture_output=True,
+                          text=True, timeout=280)
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert json.loads(done.stdout.strip().splitlines()[-1])["rows"]
+
+
+@pytest.mark.slow
 def test_the_official_network_made_again_answers_as_ours(child_env):
     command = [sys.executable, str(ROOT / "experiments" / "benchmarks" / "nsm_step.py"), "--quick", "--json", "--only", "reaction"]
     done = subprocess.run(command, env=child_env, capture_output=True, text=True, timeout=280)

@@ -16,7 +16,7 @@ from jax.sharding import Mesh
 from jax.sharding import PartitionSpec as P
 
 from pdesurr import __version__
-from pdesurr._files import read_json, write_bytes, write_json
+from pdesurr._files import read_json, sweep, write_bytes, write_json, writing
 from pdesurr._runtime import Stopped, locked, progress, stop_signals
 from pdesurr.checks import DatasetError, DivergedError, require
 from pdesurr.data.schema import DatasetInfo, Field
@@ -69,6 +69,7 @@ def generate(pde: AbstractPDE, path: Path | str, *, samples: int, resolution: in
     with jax.enable_x64(precision == "float64"), locked(parts), stop_signals() as asked_to_stop:
         identity = {"pde": type(pde).__name__, **pde.parameters, "resolution": resolution, "seed": seed, "first": first,
                     "precision": precision, "replay": replay, "version": __version__, "jax": jax.__version__}
+        sweep(path.parent, f"{path.name}.tmp-*")
         _claim(parts, identity, overwrite)
         solve = _Solver(pde, grid, seed, devices, replay)
         with progress(f"generating {path.name}", samples) as advance:
@@ -194,7 +195,8 @@ def _missing(parts: Path, samples: int, chunk: int) -> Iterator[int]:
 def _write_part(parts: Path, start: int, fields: dict[str, np.ndarray]) -> None:
     buffer = io.BytesIO()
     np.savez(buffer, allow_pickle=False, **{name: v if name == RIGHT else v.astype(np.float32) for name, v in fields.items()})
-    write_bytes(parts / f"part-{start:09d}.npz", buffer.getvalue())
+    with writing(parts, DatasetError, f", {start} samples are kept"):
+        write_bytes(parts / f"part-{start:09d}.npz", buffer.getvalue())
 
 
 def _read_parts(parts: Path, samples: int) -> Iterator[dict[str, np.ndarray]]:

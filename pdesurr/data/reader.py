@@ -171,6 +171,7 @@ def described(file: h5py.File, path: Any) -> tuple[DatasetInfo, dict[str, str]]:
     if digest != _digest(file, "", path, "content_sha256"):
         raise refuse(path, "description", "does not match content_sha256: it was changed", "fetch or generate it again")
     _check_nodes(file, info, path)
+    _check_numbers(file, info, path)
     return dataclasses.replace(info, sha256=digest), hashes
 
 
@@ -197,6 +198,14 @@ def _check_nodes(file: h5py.File, info: DatasetInfo, path: Any) -> None:
             raise refuse(
                 path, f"dimensions/{axis}", "its nodes are not those of the grid described", "generate the file again"
             )
+
+
+def _check_numbers(file: h5py.File, info: DatasetInfo, path: Any) -> None:
+    """The times and parameters that other readers see are those described."""
+    described = {f"scalars/{name}": value for name, value in info.parameters.items()} | {"dimensions/time": info.times or (0.0,)}
+    for name, value in described.items():
+        if not np.array_equal(np.asarray(member(file, name, path)[()], np.float64), np.asarray(value, np.float64)):
+            raise refuse(path, name, "is not what the description says", "generate the file again")
 
 
 def check_arguments(stride: int, dtype: Any, limit: int | None = None) -> None:

@@ -13,7 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from pdesurr import __version__, models
-from pdesurr._files import check_manifest, new_folder, read_json, write_json, write_text
+from pdesurr._files import check_manifest, new_folder, read_json, write_json, write_text, writing
 from pdesurr.checks import BundleError, PdesurrError
 from pdesurr.data.scaling import ChannelScaler, Scaled
 from pdesurr.surrogates import spec as specs
@@ -25,6 +25,7 @@ CONFIG_VERSION = 1
 MODELS = {name: value for name in models.__all__ if isinstance(value := getattr(models, name), type)}  # a closed table
 NESTED = "model"  # the one argument that may be a described model: what a wrapper such as RollOut wraps
 MAX_DEPTH = 3  # a model in a model in a model
+LONGEST_MESSAGE = 800  # a hostile bundle's names and numbers stand in it
 FILES = ("README.md", "config.json", "model.safetensors", "spec.json")
 
 
@@ -43,15 +44,13 @@ def save_surrogate(surrogate: Surrogate, path: Path | str, *, overwrite: bool = 
     config = {"config_version": CONFIG_VERSION, "pdesurr": __version__, **described,
               "input_scaler": _scaler_json(model.input), "output_scaler": _scaler_json(model.output)}
     try:
-        with new_folder(path, overwrite) as folder:
+        with writing(path, BundleError), new_folder(path, overwrite) as folder:
             write_json(folder / "config.json", config)
             write_text(folder / "spec.json", specs.to_json(surrogate.spec) + "\n")
             write_text(folder / "README.md", card(surrogate.spec, described["class"], described["arguments"], parameter_count(network)))
             save_file(arrays, folder / "model.safetensors")
     except FileExistsError:
         raise BundleError(f"{path}: exists already; choose another name or say overwrite=True") from None
-    except OSError as error:
-        raise BundleError(f"{path}: could not be written ({error}); free disk space or choose another folder") from error
     return path
 
 
@@ -78,7 +77,8 @@ def load_surrogate(path: Path | str) -> Surrogate:
                               f"{len(model.input.mean)} and {len(model.output.mean)}")
         return Surrogate(model, spec)
     except BundleError as error:
-        raise error if str(path) in str(error) else BundleError(f"{path}/{error}") from None
+        text = str(error) if str(path) in str(error) else f"{path}/{error}"
+        raise BundleError(text if len(text) <= LONGEST_MESSAGE else text[:LONGEST_MESSAGE] + "...") from None
     except Exception as error:  # whatever a hostile file provokes ends here, as one line
         raise BundleError(f"{path}: not a sound bundle ({_one_line(error)}); get it again from its source") from error
 

@@ -24,11 +24,11 @@ def catalogue(folder: Path | str | None = None) -> dict[str, str]:
         found: Any = read_json(file)
     except FileNotFoundError:
         raise BundleError(f"{file}: no such catalogue; give a folder that holds bundles and a {CATALOGUE}") from None
-    except ValueError as error:
+    except (OSError, ValueError) as error:
         raise BundleError(f"{file}: not a sound catalogue ({' '.join(str(error).split())[:200]}); get it again from its source") from error
     entries = found.get("surrogates") if isinstance(found, dict) else None
     entries = entries if isinstance(entries, dict) and found.get("version") == 1 else {"": ""}
-    if not all(_plain_name(k) and isinstance(v, str) and len(v) == 64 for k, v in entries.items()):
+    if not all(_plain_name(k) and _is_sha256(v) for k, v in entries.items()):
         raise BundleError(f"{file}: expected version 1 and 'surrogates', a table of names and sha256 sums; get it again from its source")
     return entries
 
@@ -43,8 +43,7 @@ def load(name: str | Path, *, source: Path | str | None = None, sha256: str | No
     does not answer, and whatever `load_surrogate` refuses.
     """
     require(isinstance(name, (str, Path)) and str(name) != "", "name", "a name, a folder or hub:owner/name", name)
-    sound = sha256 is None or (isinstance(sha256, str) and len(sha256) == 64 and set(sha256.lower()) <= set("0123456789abcdef"))
-    require(sound, "sha256", "64 hexadecimal digits", sha256)
+    require(sha256 is None or _is_sha256(sha256), "sha256", "64 hexadecimal digits", sha256)
     if str(name).startswith(HUB):
         return _from_hub(str(name)[len(HUB) :], sha256)
     if source is None and not _plain_name(name):
@@ -91,6 +90,10 @@ def write_catalogue(folder: Path | str) -> dict[str, str]:
     require(bool(entries), "folder", "one that holds bundles, folders with a SHA256SUMS", folder)
     write_json(folder / CATALOGUE, {"version": 1, "surrogates": entries})
     return entries
+
+
+def _is_sha256(text: Any) -> bool:
+    return isinstance(text, str) and len(text) == 64 and set(text.lower()) <= set("0123456789abcdef")
 
 
 def _plain_name(name: Any) -> bool:

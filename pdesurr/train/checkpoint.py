@@ -10,18 +10,21 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import PyTree
 
-from pdesurr._files import check_manifest, new_folder, read_json, write_json
+from pdesurr._files import check_manifest, new_folder, read_json, write_json, writing
 from pdesurr.checks import CheckpointError
 from pdesurr.train.processes import leads
 from pdesurr.train.shards import STATE, drop_old, is_key, restore, steps
 
 
 def save(folder: Path, step: int, tree: PyTree, info: dict[str, Any], keep: int = 3) -> Path:
-    """Write `folder/<step>/`: `state.safetensors`, `info.json`, `SHA256SUMS`; then drop all but the newest `keep`."""
+    """Write `folder/<step>/`: `state.safetensors`, `info.json`, `SHA256SUMS`; then drop all but the newest `keep`.
+
+    Raises `CheckpointError` where the disk refuses; those written before are then as they were.
+    """
     from safetensors.numpy import save_file
 
     path = folder / f"{step:09d}"
-    with new_folder(path, overwrite=True) as new:
+    with writing(path, CheckpointError, ", the checkpoint before it is intact"), new_folder(path, overwrite=True) as new:
         save_file(_flatten(tree), new / "state.safetensors")
         write_json(new / "info.json", info)
     drop_old(folder, keep)
@@ -53,7 +56,7 @@ def load_newest(folder: Path, like: PyTree, check: Callable[[dict[str, Any]], No
     found = steps(folder)
     for path in reversed(found):
         dealt = (path / STATE).is_dir()
-        wrong = check_manifest(path, nested=dealt)
+        wrong = _wrong(path, dealt)
         if wrong is None:
             info = read_json(path / "info.json")
             check(info)
@@ -62,6 +65,21 @@ def load_newest(folder: Path, like: PyTree, check: Callable[[dict[str, Any]], No
     if found:
         raise CheckpointError(f"{folder}: no checkpoint is sound; delete the folder to start the run afresh")
     return None
+
+
+def _wrong(path: Path, dealt: bool) -> str | None:
+    """What is wrong with a checkpoint, or None: with its hashes, or with files whose hashes fit."""
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        wrong = check_manifest(path, nested=dealt)
+        if wrong is None and not isinstance(read_json(path / "info.json"), dict):
+            wrong = "info.json is not a table"
+        if wrong is None and not dealt:
+            safe_open(path / "state.safetensors", "numpy")
+    except (OSError, ValueError, SafetensorError) as error:
+        wrong = " ".join(str(error).split())[:200]
+    return wrong
 
 
 def names(tree: PyTree) -> list[str]:
@@ -78,7 +96,10 @@ def _flatten(tree: PyTree) -> dict[str, np.ndarray]:
 def _unflatten(path: Path, like: PyTree) -> PyTree:
     from safetensors.numpy import load_file
 
-    arrays = load_file(path / "state.safetensors")
+    try:
+        arrays = load_file(path / "state.safetensors")
+    except Exception as error:  # of types that numpy has not
+        raise CheckpointError(f"{path}: state.safetensors cannot be read ({' '.join(str(error).split())[:200]})") from error
     leaves, treedef = jax.tree.flatten(like)
     loaded = []
     for name, leaf in zip(names(like), leaves, strict=True):

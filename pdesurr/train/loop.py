@@ -16,16 +16,16 @@ import numpy as np
 import optax
 from jaxtyping import Array, PyTree
 
-from pdesurr._files import write_text
 from pdesurr._runtime import Stopped, locked, progress, stop_signals
 from pdesurr.checks import CheckpointError, DivergedError, require
 from pdesurr.train import checkpoint
+from pdesurr.train.books import Log, check_books, plain, unplain
 from pdesurr.train.feed import feed
 from pdesurr.train.identity import architecture, difference, fingerprint, identity_of
 from pdesurr.train.optimisers import adamw
 from pdesurr.train.parallel import Layout, MemberLayout, Parallel, check_devices
 from pdesurr.train.precision import PRODUCTS, Precision, in_precision
-from pdesurr.train.processes import any_of, leads
+from pdesurr.train.processes import any_of, leads, without_waiting
 from pdesurr.train.shards import ShardedSaver
 from pdesurr.train.slices import SlicedLayout
 from pdesurr.train.state import TrainState
@@ -123,7 +123,7 @@ def fit(model: PyTree, source: Any, objective: Objective, config: TrainConfig, *
     """
     run = _Run(model, source, objective, config, validate, validation_objective or objective,
                Path(folder) if folder is not None else None, list(devices or jax.devices()), parallel, slices, optimiser, checkpoints)
-    with ExitStack() as stack:
+    with without_waiting(), ExitStack() as stack:
         if run.folder is not None and leads():
             stack.enter_context(locked(run.folder))
         asked = stack.enter_context(stop_signals())
@@ -149,6 +149,7 @@ class _Run:
                 config.batch_size)
         self.config, self.folder, self.source = config, folder, source
         self.saver = None if folder is None else SAVERS[checkpoints](folder / "checkpoints")
+        self.log, self.history = None if folder is None else Log(folder), []
         self.per_epoch = source.size // config.batch_size
         params, self.static = eqx.partition(model, eqx.is_inexact_array)
         fixed = [leaf for leaf in jax.tree.leaves(self.static) if eqx.is_array(leaf)]
@@ -217,14 +218,16 @@ class _Run:
                     where = f"continue with the same command ({self.folder})" if self.folder else "nothing was saved (no folder)"
                     raise Stopped(asked_to_stop() or 0, where)
                 self._book(state, books, time.monotonic() - began)
-                advance(books["epoch"], f"loss {np.mean(books['history'][-1]['loss']):.2e}")
+                advance(books["epoch"], f"loss {np.mean(np.asarray(self.history[-1]['loss'], float)):.2e}")
                 if time.monotonic() - saved_at >= self.config.checkpoint_seconds or books["epoch"] == self.config.epochs:
                     self._save(state, books)
                     saved_at = time.monotonic()
         self.saver and self.saver.wait()
+        if self.validate and not np.isfinite(state.best_metric).any():
+            raise DivergedError("the validation error was not finite after any epoch; lower learning_rate, or look at the validation data")
         weights = state.best if self.validate else state.ema
         found = eqx.combine(self.layout.whole(weights), self.static)
-        return FitResult(found, self.layout.whole(state), books["history"], books["resumed_at"])
+        return FitResult(found, self.layout.whole(state), self.history, books["resumed_at"])
 
     def _epoch(self, state: TrainState, books: dict, asked_to_stop: Callable) -> tuple[TrainState, bool]:
         """The rest of one epoch; False if a signal cut it short."""
@@ -271,12 +274,11 @@ class _Run:
         record = {"epoch": books["epoch"], "step": int(np.max(state.step)), **means, "seconds": seconds}
         if self.validate:
             record["best_validation"] = np.asarray(state.best_metric).tolist()
-        record = json.loads(json.dumps(record, default=float).replace("NaN", "null").replace("Infinity", "null"))
-        books["history"].append(record)
+        record = plain(json.loads(json.dumps(record, default=float)))
+        self.history.append(record)
         books["partial"].clear()
-        if self.folder and leads():
-            with open(self.folder / "metrics.jsonl", "a") as file:
-                file.write(json.dumps(record) + "\n")
+        if self.log is not None:
+            self.log.append(record)
 
     # The books on disk.
 
@@ -288,8 +290,10 @@ class _Run:
         facts = {**config, **self.facts, "model": leaves, "samples": self.source.size, "grid": list(self.source.grid.shape)}
         return json.loads(json.dumps(facts))
 
-    def _check_identity(self, found: dict[str, Any]) -> None:
+    def _check_identity(self, found: Any) -> None:
         """Raise `CheckpointError` unless a checkpoint is of this very run."""
+        if not isinstance(found, dict):
+            raise CheckpointError(f"{self.folder} holds a checkpoint that does not say of what run it is; delete it")
         other = difference(self._identity(), found)
         if other:
             raise CheckpointError(f"{self.folder} holds a run with another {other}; use another folder, or delete this one")
@@ -299,24 +303,25 @@ class _Run:
         return jax.eval_shape(self.create)
 
     def _start(self) -> tuple[TrainState, dict[str, Any]]:
-        books: dict[str, Any] = {"epoch": 0, "partial": [], "rollbacks": 0, "history": [], "resumed_at": 0}
-        found = None
-        if self.folder:
-            check = lambda info: self._check_identity(info["identity"])  # noqa: E731
-            where = self.layout.shardings(self.create_shape)
-            found = checkpoint.load_newest(self.folder / "checkpoints", self.create_shape, check, where)
+        books: dict[str, Any] = {"epoch": 0, "partial": [], "rollbacks": 0, "resumed_at": 0}
+        if self.folder is None or self.log is None:
+            return self.layout.state(self.create()), books
+        check = lambda info: self._check_identity(info.get("identity"))  # noqa: E731
+        where = self.layout.shardings(self.create_shape)
+        found = checkpoint.load_newest(self.folder / "checkpoints", self.create_shape, check, where)
         if found is None:
-            if self.folder and leads():
-                write_text(self.folder / "metrics.jsonl", "")
+            self.log.restart([])
             return self.layout.state(self.create()), books
         state, info = found
-        books.update(info["books"])
+        check_books(info.get("books"), int(np.max(state.step)), self.config.epochs, self.per_epoch)
+        books = unplain(info["books"])
+        if "history" in books:  # an earlier version's
+            self.log.restart(plain(books.pop("history")))
+        self.history = self.log.keep(books["epoch"])
         books["resumed_at"] = books["epoch"]
-        if leads():
-            write_text(self.folder / "metrics.jsonl", "".join(json.dumps(r) + "\n" for r in books["history"]))  # pyright: ignore
         return self.layout.state(state), books
 
     def _save(self, state: TrainState, books: dict[str, Any]) -> None:
-        if self.saver is not None:
-            books = json.loads(json.dumps(books))  # as they are now: training goes on while they are written
-            self.saver.save(int(np.max(state.step)), state, {"identity": self._identity(), "books": books})
+        if self.saver is not None and self.log is not None:
+            self.log.flush()
+            self.saver.save(int(np.max(state.step)), state, {"identity": self._identity(), "books": plain(books)})

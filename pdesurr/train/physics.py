@@ -131,7 +131,7 @@ def _load(folder: Path, number: int, like: Any, identity: list[str]) -> Any:
         if info.get("identity") != identity:
             raise CheckpointError(f"{folder} holds a training by other stages, of another model or problem, or from another key; use "
                                   "another folder, or delete this one")
-        if info["stage"] != number:
+        if info.get("stage") != number:
             raise Elsewhere
 
     try:

@@ -1,5 +1,10 @@
 """Several processes that train as one: how they find each other, who writes, what all must agree on, arrays that span them."""
 
+import atexit
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import jax
@@ -8,22 +13,51 @@ import numpy as np
 from jax.sharding import Sharding
 from jaxtyping import Array
 
+from pdesurr._runtime import Stopped
 from pdesurr._xla import backend_started
-from pdesurr.checks import expected
+from pdesurr.checks import DivergedError, PdesurrError, expected
 
 
-def join(address: str | None = None, processes: int | None = None, process: int | None = None) -> None:
+def join(address: str | None = None, processes: int | None = None, process: int | None = None, patience: int = 30) -> None:
     """Make this process number `process` of `processes`, which then see one another's devices: `fit` runs over all of them.
 
     Call it first, in every process, with `address` ("host:port") that of process 0. Without arguments SLURM, Open MPI, Kubernetes and TPU
     pods are recognised (`jax.distributed.initialize`). On CPU, collectives go by gloo. Every process must see the same data and the same
-    run folder; process 0 writes. After a stop or a failure start all of them again: `fit` resumes.
+    run folder; process 0 writes. After a stop or a failure start all of them again: `fit` resumes. Where one dies the others end within
+    seconds; where one no longer answers (its machine is gone), within some `patience` seconds: not with success, and often by jax's abort.
     Raises `UsageError` once jax has started.
     """
     if backend_started():
         raise expected("join", "a call before anything else of jax", "jax has started", "call it at the top of the program")
     jax.config.update("jax_cpu_collectives_implementation", "gloo")
-    jax.distributed.initialize(address, processes, process)
+    jax.distributed.initialize(address, processes, process, heartbeat_timeout_seconds=patience)
+
+
+@contextmanager
+def without_waiting() -> Iterator[None]:
+    """Around what all processes do: one that fails alone, or sees that another did, then ends without waiting for the others, as jax would.
+
+    Raises `PdesurrError` where another process is gone.
+    """
+    try:
+        yield
+    except (Stopped, DivergedError):  # all of them alike
+        raise
+    except BaseException as error:
+        if jax.process_count() == 1:
+            raise
+        atexit.register(_leave)  # before jax's own, which was registered earlier
+        if isinstance(error, jax.errors.JaxRuntimeError) and "RESOURCE_EXHAUSTED" not in str(error):
+            what = " ".join(str(error).split())[:160]
+            raise PdesurrError(f"another of the {jax.process_count()} processes has ended or no longer answers ({what}); start all of them "
+                               "again: the run resumes") from error
+        raise
+
+
+def _leave() -> None:
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(1)
 
 
 def leads() -> bool:

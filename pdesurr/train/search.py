@@ -15,7 +15,7 @@ import jax
 import numpy as np
 from jaxtyping import PyTree
 
-from pdesurr.checks import expected, require
+from pdesurr.checks import DivergedError, expected, require
 from pdesurr.train.loop import TrainConfig, fit
 from pdesurr.types import Objective
 
@@ -81,7 +81,7 @@ def search(make: Callable[..., PyTree], source: Any, objective: Objective, confi
     `make(key, **settings) -> model`; a law is a `Between` or the values to choose from. `config.seed` seeds the draws and the trials.
 
     With `folder`, a search that was stopped goes on where it was. Ensembles of trials are dealt to `devices`. Raises `UsageError` for a
-    name that neither knows, and what `fit` raises; a trial that diverges comes last.
+    name that neither knows, and what `fit` raises; a trial that diverges comes last (`DivergedError` if the last do all).
     """
     require(config.members is None, "config", "one seed and one learning rate", config)
     require(len(space) > 0, "space", "at least one setting", space)
@@ -105,6 +105,8 @@ def search(make: Callable[..., PyTree], source: Any, objective: Objective, confi
             alive = sorted((t for t, _ in results), key=lambda t: t.metric)[: max(1, len(alive) // eta)]
             epochs = min(epochs * eta, config.epochs)
     best, model = min((r for r in done if r[0].epochs == config.epochs), key=lambda r: r[0].metric)
+    if not math.isfinite(best.metric):
+        raise DivergedError("every trial of the last rung diverged; take a space of smaller learning rates")
     return Found(best, model(), tuple(t for t, _ in done))
 
 
@@ -143,8 +145,11 @@ class _Search:
         keys = jax.numpy.stack([jax.random.key(s) for s in seeds])
         models = eqx.filter_vmap(lambda key: self.make(key, **theirs))(keys)
         devices = self.devices[: math.gcd(len(group), len(self.devices))]
-        result = fit(models, self.source, self.objective, config, validate=self.validate, devices=devices, parallel="members",
-                     folder=None if self.folder is None else self.folder / name)
+        try:
+            result = fit(models, self.source, self.objective, config, validate=self.validate, devices=devices, parallel="members",
+                         folder=None if self.folder is None else self.folder / name)
+        except DivergedError:  # all of them did
+            return [(Trial(t.number, t.settings, epochs, math.inf), lambda: None) for t in group]
         metrics = np.asarray(result.best_metric, float)
         member = lambda i: lambda: jax.tree.map(lambda v: v[i] if eqx.is_inexact_array(v) else v, result.model)  # noqa: E731
         return [(Trial(t.number, t.settings, epochs, float(m) if np.isfinite(m) else math.inf), member(i))
