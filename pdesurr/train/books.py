@@ -70,7 +70,7 @@ class Log:
         records: list[dict[str, Any]] = []
         for path in (*self._parts(), self.path):
             lines = path.read_text(errors="replace").splitlines() if path.is_file() else []
-            good = [line for line in lines if _epoch(line) == len(records) + 1 and len(records) < epochs
+            good = [line for line in lines if (records[-1]["epoch"] if records else 0) < _epoch(line) <= epochs
                     and records.append(json.loads(line)) is None]
             if len(good) < len(lines) and leads():
                 write_text(path, "".join(line + "\n" for line in good))
@@ -93,10 +93,10 @@ class Log:
         return sorted(self.path.parent.glob("metrics-[0-9]*.jsonl"))
 
 
-def _epoch(line: str) -> Any:
-    """The epoch that a line is of; None if it is none."""
+def _epoch(line: str) -> int:
+    """The epoch that a line is of; 0 if it is none's."""
     try:
-        record = json.loads(line)
-    except ValueError:
-        return None
-    return record.get("epoch") if isinstance(record, dict) else None
+        epoch = json.loads(line)["epoch"]
+    except (ValueError, TypeError, KeyError):
+        return 0
+    return epoch if type(epoch) is int else 0
