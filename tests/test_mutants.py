@@ -34,6 +34,7 @@ def test_nor_is_one_of_three_hundred(kind, tmp_path):
     examine(kind, tmp_path, range(300))
 
 
+@pytest.mark.slow
 def test_a_reader_that_crashes_or_hangs_is_told_by_the_seed(tmp_path, monkeypatch):
     mutants = importlib.import_module("mutants")
     script = tmp_path / "reader.py"
@@ -42,7 +43,7 @@ def test_a_reader_that_crashes_or_hangs_is_told_by_the_seed(tmp_path, monkeypatc
                       "    if seed == 6: os.abort()\n    if seed == 8: time.sleep(60)\n"
                       "    print(json.dumps([seed, 'refused', 'x']), flush=True)\n")
     monkeypatch.setattr(mutants, "__file__", str(script))
-    monkeypatch.setattr(mutants, "LIMIT", 3.0)
+    monkeypatch.setattr(mutants, "LIMIT", 15.0)
     found = mutants.examined("data", 5, 5)
     assert [seed for seed, _, _ in found] == [5, 6, 7, 8, 9]
     assert "crashed" in found[1][1] and "hung" in found[3][1] and [found[i][1] for i in (0, 2, 4)] == ["refused"] * 3

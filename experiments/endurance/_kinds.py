@@ -268,8 +268,7 @@ class Checkpoints(Kind):
 
     def write(self) -> None:
         for epoch in (1, 2):
-            history = [{"epoch": i, "step": 4 * i, "loss": 0.5, "seconds": 0.1} for i in range(1, epoch + 1)]
-            books = {"epoch": epoch, "partial": [], "rollbacks": 0, "history": history, "resumed_at": 0}
+            books = {"epoch": epoch, "partial": [], "rollbacks": 0, "resumed_at": 0}
             checkpoint.save(self.original, 4 * epoch, self.state(4 * epoch), {"identity": self.identity(), "books": books})
 
     def identity(self) -> dict[str, Any]:
@@ -283,7 +282,7 @@ class Checkpoints(Kind):
         found = checkpoint.load_newest(self.mutant, jax.eval_shape(lambda: self.state(0)), self.same_run)
         if found is None:
             return None
-        check_books(found[1].get("books"), int(found[0]["step"]), self.CONFIG.epochs, 4, 4)
+        check_books(found[1].get("books"), int(found[0]["step"]), self.CONFIG.epochs, 4)
         return found
 
     def digest(self, found: Any) -> str:
