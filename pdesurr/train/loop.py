@@ -193,7 +193,10 @@ class _Run:
                     where = f"continue with the same command ({self.folder})" if self.folder else "nothing was saved (no folder)"
                     raise Stopped(asked_to_stop() or 0, where)
                 self._book(state, books, time.monotonic() - began)
-                advance(books["epoch"], f"loss {np.mean(books['history'][-1]['loss']):.2e}")
+                losses = np.asarray(books["history"][-1]["loss"], float)
+                if not np.isfinite(losses).any():
+                    raise DivergedError(f"no update of epoch {books['epoch']} was finite; lower learning_rate")
+                advance(books["epoch"], f"loss {np.mean(losses):.2e}")
                 if time.monotonic() - saved_at >= self.config.checkpoint_seconds or books["epoch"] == self.config.epochs:
                     self._save(state, books)
                     saved_at = time.monotonic()
@@ -215,7 +218,7 @@ class _Run:
             # Waited for on every device: on CPU two programs in flight can starve each other's collectives of threads.
             state, metrics = jax.block_until_ready(
                 self.run_segment(state, self.source_arrays, numbers[..., start : start + self.segment, :]))
-            books["partial"].append(jax.tree.map(lambda v: np.asarray(v).tolist(), metrics))
+            books["partial"].append(_plain(jax.tree.map(lambda v: np.asarray(v).tolist(), metrics)))
             if np.sum(state.bad_steps) > bad:
                 state = self._on_bad(state, before, books, numbers)
                 if not books["partial"]:  # rolled back
@@ -241,12 +244,12 @@ class _Run:
 
     def _book(self, state: TrainState, books: dict, seconds: float) -> None:
         keep = [p for p in books["partial"]]
-        means = {name: np.mean([p[name] for p in keep], axis=0).tolist() for name in keep[0]}
+        means = {name: _mean([p[name] for p in keep]) for name in keep[0]}
         books["epoch"] += 1
         record = {"epoch": books["epoch"], "step": int(np.max(state.step)), **means, "seconds": seconds}
         if self.validate:
             record["best_validation"] = np.asarray(state.best_metric).tolist()
-        record = json.loads(json.dumps(record, default=float).replace("NaN", "null").replace("Infinity", "null"))
+        record = _plain(record)
         books["history"].append(record)
         books["partial"].clear()
         if self.folder and leads():
@@ -303,6 +306,18 @@ class _Run:
         if self.folder and leads():
             books = {**books, "partial": [{k: v for k, v in p.items()} for p in books["partial"]]}
             checkpoint.save(self.folder / "checkpoints", int(np.max(state.step)), state, {"identity": self._identity(), "books": books})
+
+
+def _plain(value: Any) -> Any:
+    """As JSON, where what is not finite is null."""
+    return json.loads(re.sub(r"NaN|-?Infinity", "null", json.dumps(value, default=float)))
+
+
+def _mean(values: list[Any]) -> Any:
+    """Of those that are finite, member by member; NaN where none is."""
+    numbers = np.asarray(values, float)
+    good = np.isfinite(numbers)
+    return (np.where(good, numbers, 0).sum(0) / np.where(good.any(0), good.sum(0), np.nan)).tolist()
 
 
 def fingerprint(source: Any) -> str:
