@@ -6,6 +6,7 @@ import json
 import math
 import os
 import shutil
+import signal
 import subprocess
 import sys
 
@@ -25,10 +26,11 @@ from pdesurr.checks import BundleError, CheckpointError, DatasetError, DivergedE
 from pdesurr.cli import main
 from pdesurr.data import open_dataset
 from pdesurr.data._hash import content_hash
+from pdesurr.data.sources import ArraySource
 from pdesurr.objectives import relative_l2
 from pdesurr.surrogates import save_surrogate
 from pdesurr.surrogates import spec as specs
-from pdesurr.train import checkpoint, fit, processes
+from pdesurr.train import checkpoint, fit, loop, processes
 from pdesurr.train.books import Log, check_books, plain, unplain
 
 TREE = {"w": jnp.arange(3.0)}
@@ -156,6 +158,33 @@ def test_validation_that_is_never_finite_is_an_error():
     with pytest.raises(DivergedError, match="the validation error was not finite after any epoch"):
         fit(model(), source(), relative_l2, dataclasses.replace(CONFIG, epochs=1), validate=source(8, 1), validation_objective=never,
             devices=jax.devices()[:1])
+
+
+def test_an_epoch_without_an_update_is_an_error_whatever_the_policy():
+    never = lambda m, batch, key: (jnp.nan * relative_l2(m, batch, key)[0], {})  # noqa: E731
+    with pytest.raises(DivergedError, match="no update of epoch 1 was finite"):
+        fit(model(), source(), never, dataclasses.replace(CONFIG, on_bad="skip"), devices=jax.devices()[:1])
+
+
+def test_a_stop_after_steps_that_were_dropped_is_kept(tmp_path, monkeypatch):
+    monkeypatch.setattr(loop, "LONGEST_SEGMENT", 1)
+    asked, bad = [], source()
+    bad = ArraySource(bad.inputs.at[:, 0, 0].set(100.0), bad.outputs, bad.grid)  # every step is dropped
+
+    def never(m, batch, key):
+        return jnp.where(jnp.max(batch.input.values) > 50, jnp.nan, relative_l2(m, batch, key)[0]), {}
+
+    def raising(self, state, *rest):
+        asked.append(1)
+        if len(asked) == 2:
+            os.kill(os.getpid(), signal.SIGTERM)
+        return state
+
+    monkeypatch.setattr(loop._Run, "_on_bad", raising)
+    with pytest.raises(Stopped):
+        fit(model(), bad, never, dataclasses.replace(CONFIG, on_bad="skip"), devices=jax.devices()[:1], folder=tmp_path)
+    info = json.loads((next((tmp_path / "checkpoints").iterdir()) / "info.json").read_text())
+    assert info["books"]["partial"] == [{"gradient_norm": None, "loss": None}] * 2
 
 
 def test_numbers_beside_the_fields_are_those_described(tmp_path):

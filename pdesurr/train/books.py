@@ -7,6 +7,8 @@ import warnings
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from pdesurr._files import write_text, writing
 from pdesurr.checks import CheckpointError
 from pdesurr.train.processes import leads
@@ -29,6 +31,13 @@ def unplain(value: Any) -> Any:
     if isinstance(value, dict):
         return {k: unplain(v) for k, v in value.items()}
     return [unplain(v) for v in value] if isinstance(value, list) else math.nan if value is None else value
+
+
+def mean_of(values: list[Any]) -> Any:
+    """Of those that are finite, member by member; NaN where none is."""
+    found = np.asarray(values, float)
+    good = np.isfinite(found)
+    return (np.where(good, found, 0).sum(0) / np.where(good.any(0), good.sum(0), np.nan)).tolist()
 
 
 def check_books(books: Any, step: int, epochs: int, per_epoch: int) -> None:

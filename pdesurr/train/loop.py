@@ -19,7 +19,7 @@ from jaxtyping import Array, PyTree
 from pdesurr._runtime import Stopped, locked, progress, stop_signals
 from pdesurr.checks import CheckpointError, DivergedError, require
 from pdesurr.train import checkpoint
-from pdesurr.train.books import Log, check_books, plain, unplain
+from pdesurr.train.books import Log, check_books, mean_of, plain, unplain
 from pdesurr.train.feed import feed
 from pdesurr.train.identity import architecture, difference, fingerprint, identity_of
 from pdesurr.train.optimisers import adamw
@@ -218,7 +218,10 @@ class _Run:
                     where = f"continue with the same command ({self.folder})" if self.folder else "nothing was saved (no folder)"
                     raise Stopped(asked_to_stop() or 0, where)
                 self._book(state, books, time.monotonic() - began)
-                advance(books["epoch"], f"loss {np.mean(np.asarray(self.history[-1]['loss'], float)):.2e}")
+                losses = np.asarray(self.history[-1]["loss"], float)
+                if not np.isfinite(losses).any():
+                    raise DivergedError(f"no update of epoch {books['epoch']} was finite; lower learning_rate")
+                advance(books["epoch"], f"loss {np.mean(losses):.2e}")
                 if time.monotonic() - saved_at >= self.config.checkpoint_seconds or books["epoch"] == self.config.epochs:
                     self._save(state, books)
                     saved_at = time.monotonic()
@@ -269,7 +272,7 @@ class _Run:
 
     def _book(self, state: TrainState, books: dict, seconds: float) -> None:
         keep = [p for p in books["partial"]]
-        means = {name: np.mean([p[name] for p in keep], axis=0).tolist() for name in keep[0]}
+        means = {name: mean_of([p[name] for p in keep]) for name in keep[0]}
         books["epoch"] += 1
         record = {"epoch": books["epoch"], "step": int(np.max(state.step)), **means, "seconds": seconds}
         if self.validate:
