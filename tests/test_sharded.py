@@ -124,6 +124,7 @@ def test_a_step_on_slices_moves_kept_modes_and_sums_alone(net):
     found = collectives(call, params, layout.source(source), jnp.arange(4))
     assert found.pop("all-to-all") == 4 * len(net.blocks) and set(found) == {"all-reduce"}
     text = jax.jit(call).lower(params, layout.source(source), jnp.arange(4)).compile().as_text()
+    assert text is not None
     shapes = [shape for line in text.splitlines() if " all-reduce(" in line
               for shape in re.findall(r"f32\[([\d,]*)\]", line.split(" all-reduce(")[0])]
     numbers = sum(math.prod(int(n) for n in shape.split(",") if n) for shape in shapes)
@@ -203,7 +204,7 @@ def test_a_halo_is_what_a_roll_brings(x64, width):
 def test_differences_and_convolutions_on_slices_are_those_on_one_device(x64):
     grid = Grid([FourierBasis(12), FourierBasis(6)])
     dealt, u = SplitGrid(grid, jax.devices()[:4]), jax.random.normal(jax.random.key(0), grid.shape)
-    slope = lambda grid: lambda v: d(d(StencilField(grid, v, 4), "x", 2), "y").values  # noqa: E731
+    slope = lambda grid: lambda v: d(d(StencilField(grid, v, 4), "x", 2), "y").values  # noqa: E731  # pyright: ignore[reportAttributeAccessIssue]
     np.testing.assert_allclose(jax.jit(slope(dealt))(dealt.place(u)), slope(grid)(u), rtol=1e-12, atol=1e-12)
     assert collectives(slope(dealt), dealt.place(u)) == {"collective-permute": 2}
     kernel, padding = jax.random.normal(jax.random.key(1), (3, 3, 1, 2)), ("wrap", "wrap")
@@ -254,7 +255,9 @@ def test_what_orbax_wrote_is_what_was_there_and_a_flipped_bit_is_found(tmp_path)
     saver.wait()
     assert [p.name for p in sorted(tmp_path.iterdir())] == ["000000002", "000000003"]
     for parts in (4, 2, 1):
-        found, info = checkpoint.load_newest(tmp_path, jax.eval_shape(lambda: tree), shardings=lying(parts))
+        newest = checkpoint.load_newest(tmp_path, jax.eval_shape(lambda: tree), shardings=lying(parts))
+        assert newest is not None
+        found, info = newest
         assert info == {"step": 3} and found["w"].sharding == lying(parts)["w"]
         np.testing.assert_array_equal(found["w"], tree["w"])
         assert jax.random.uniform(found["key"]) == jax.random.uniform(tree["key"])
@@ -263,7 +266,8 @@ def test_what_orbax_wrote_is_what_was_there_and_a_flipped_bit_is_found(tmp_path)
     data[len(data) // 2] ^= 1
     largest.write_bytes(bytes(data))
     with pytest.warns(UserWarning, match="does not match its sha256"):
-        assert checkpoint.load_newest(tmp_path, jax.eval_shape(lambda: tree), shardings=lying(1))[1] == {"step": 2}
+        newest = checkpoint.load_newest(tmp_path, jax.eval_shape(lambda: tree), shardings=lying(1))
+    assert newest is not None and newest[1] == {"step": 2}
     other = jax.eval_shape(lambda: {**tree, "w": jnp.zeros((3, 4))})
     with pytest.raises(CheckpointError, match="does not hold this model's state"), pytest.warns(UserWarning, match="sha256"):
         checkpoint.load_newest(tmp_path, other, shardings=lying(1))

@@ -34,11 +34,11 @@ WORKS: dict[str, tuple[Any, int, dict[str, Any]]] = {
 }
 
 
-def samples(pde: Any, grid: Grid, count: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+def samples(pde: Any, grid: Grid, count: int, seed: int) -> list[np.ndarray]:
     source = PDESource(pde, grid, count, seed)
     take = jax.jit(source.take)
-    batches = [take(np.arange(i, i + 32)) for i in range(0, count, 32)]
-    return tuple(np.concatenate([np.asarray(part(b)) for b in batches]) for part in (lambda b: b.input.values, lambda b: b.output.values))
+    batches = [take(jax.numpy.arange(i, i + 32)) for i in range(0, count, 32)]
+    return list(np.concatenate([np.asarray(part(b)) for b in batches]) for part in (lambda b: b.input.values, lambda b: b.output.values))
 
 
 def measure(name: str, epochs: int, seeds: int) -> list[dict]:
@@ -46,8 +46,8 @@ def measure(name: str, epochs: int, seeds: int) -> list[dict]:
     grid = pde.grid(n)
     training, held, test = (samples(pde, grid, count, seed) for seed, count in ((0, 256), (1, 64), (2, 128)))
     scale = [(float(v.mean()), float(v.std())) for v in training]
-    train, validate, final = (ArraySource(*((v - m) / s for v, (m, s) in zip(pair, scale, strict=True)), grid)
-                              for pair in (training, held, test))
+    train, validate, final = (ArraySource((a - scale[0][0]) / scale[0][1], (u - scale[1][0]) / scale[1][1], grid)
+                              for a, u in (training, held, test))
     found: dict[str, list[tuple[float, float]]] = {p: [] for p in PRECISIONS}
     for seed in range(seeds):
         for precision in PRECISIONS:
@@ -57,7 +57,7 @@ def measure(name: str, epochs: int, seeds: int) -> list[dict]:
             result = fit(net, train, relative_l2, config, validate=validate, devices=jax.devices()[:1])
             seconds = (time.perf_counter() - began) / (epochs * train.size // config.batch_size)
             # In float32, whatever it was trained in: what the weights are worth, not what an answer in bfloat16 loses.
-            error = jax.jit(lambda m: relative_l2(m, final.take(np.arange(final.size)), None)[0])(result.model)
+            error = jax.jit(lambda m: relative_l2(m, final.take(jax.numpy.arange(final.size)), None)[0])(result.model)
             found[precision].append((seconds, float(error)))
             print(f"{name}, {precision}, seed {seed}: {error:.5f}", file=sys.stderr, flush=True)
     whole = [mean(v[i] for v in found["float32"]) for i in (0, 1)]

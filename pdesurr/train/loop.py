@@ -214,7 +214,7 @@ class _Run:
                 state, finished = self._epoch(state, books, asked_to_stop)
                 if not finished:
                     self._save(state, books)
-                    self.saver and self.saver.wait()
+                    self._written()
                     where = f"continue with the same command ({self.folder})" if self.folder else "nothing was saved (no folder)"
                     raise Stopped(asked_to_stop() or 0, where)
                 self._book(state, books, time.monotonic() - began)
@@ -225,7 +225,7 @@ class _Run:
                 if time.monotonic() - saved_at >= self.config.checkpoint_seconds or books["epoch"] == self.config.epochs:
                     self._save(state, books)
                     saved_at = time.monotonic()
-        self.saver and self.saver.wait()
+        self._written()
         if self.validate and not np.isfinite(state.best_metric).any():
             raise DivergedError("the validation error was not finite after any epoch; lower learning_rate, or look at the validation data")
         weights = state.best if self.validate else state.ema
@@ -328,3 +328,8 @@ class _Run:
         if self.saver is not None and self.log is not None:
             self.log.flush()
             self.saver.save(int(np.max(state.step)), state, {"identity": self._identity(), "books": plain(books)})
+
+    def _written(self) -> None:
+        """Until what was saved is on the disk."""
+        if self.saver is not None:
+            self.saver.wait()

@@ -80,7 +80,8 @@ class Layout:
     """Where the arrays of a run lie and how its functions are compiled: a batch dealt to all devices, all else on each of them."""
 
     def __init__(self, devices: Sequence[Any], kind: Parallel = "shard_map"):
-        self.devices, self.kind = devices, kind
+        self.devices = devices
+        self.kind: Parallel = kind
         self.mean_of: Literal["loss", "gradient"] | None = "gradient" if kind == "pmap" else "loss"
 
     @property

@@ -28,9 +28,9 @@ from pdesurr.types import Key, Model, Objective, Samples
 def mesh_of(devices: Sequence[Any] | np.ndarray, slices: int | None = None) -> Mesh:
     """Devices in rows of `slices` (default: all in one, or the rows of an array): a row holds a field, rows share a batch."""
     devices = np.asarray(devices)
-    slices = devices.shape[-1] if slices is None else slices
-    require(slices >= 1 and devices.size % slices == 0, "slices", f"a divisor of {devices.size}, the number of devices", slices)
-    return Mesh(devices.reshape(-1, slices), (BATCH, SPACE))
+    row = int(devices.shape[-1]) if slices is None else slices
+    require(row >= 1 and devices.size % row == 0, "slices", f"a divisor of {devices.size}, the number of devices", slices)
+    return Mesh(devices.reshape(-1, row), (BATCH, SPACE))
 
 
 class Sliced(eqx.Module):
