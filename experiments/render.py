@@ -151,7 +151,26 @@ def neural_operators() -> str:
     return table(head, lines)
 
 
-BENCHMARKS = ("burgers_generation", "solvers", "fno_step", "ensemble", "spectral_forms", "graph_step", "derivatives", "nsm_step")
+BENCHMARKS = ("burgers_generation", "solvers", "fno_step", "ensemble", "spectral_forms", "graph_step", "derivatives", "nsm_step",
+              "streaming", "precision")
+
+
+def scaling() -> str:
+    """A step's cost as measured, its messages as counted, and what the model says of larger machines."""
+    r = load("scaling")
+    if r is None:
+        return NONE
+    measured = [(x["work"], number(x["ours_s"]), number(x["peer_s"]), number(x["ratio"])) for x in r["rows"]]
+    counted = [(x["work"], f"{x['count']} {x['kind']}", number(x["bytes"] / 1e6), number(x["formula_bytes"] / 1e6)) for x in r["counted"]]
+    parts = ("flops", "memory", "reduce", "exchange", "step")
+    large = [(x["work"], f"{x['gpus']} on {x['hosts']}", *(number(1e3 * x[f"{k}_s"]) for k in parts), number(x["gb_a_device"]))
+             for x in r["predicted"]]
+    assumed = ", ".join(f"{name} {number(r['gpu'][name])} x {r['attained'][name]}" for name in r["gpu"])
+    return "\n\n".join((
+        table(("step", "measured, s", "model, s", "model / measured"), measured),
+        table(("compiled for 4 devices", "messages", "MB a device", "by the formula"), counted),
+        table(("predicted step", "GPUs, hosts", "products, ms", "memory, ms", "reduce, ms", "exchange, ms", "all, ms", "GiB a GPU"), large),
+        f"Of one GPU, a second, times the attained share: {assumed}."))
 
 
 def listed(topic: str) -> list[dict]:
@@ -290,7 +309,7 @@ BLOCKS: dict[str, Callable[[], str]] = {
     "neural_operators": neural_operators, "physics_informed": physics_informed, "spectral": spectral, "few_data": few_data,
     "random_grid": random_grid,
     "losses": losses, "sampling": sampling, "corrected": corrected, "inverse": inverse, "trust": trust,
-    "endurance": endurance, "mutants": mutants,
+    "scaling": scaling, "endurance": endurance, "mutants": mutants,
     "resolution": resolution, "scattered": scattered, "mono_curves": mono_curves,
     **{name: (lambda name=name: benchmark(name)) for name in BENCHMARKS},
 }
