@@ -203,7 +203,8 @@ def test_numbers_beside_the_fields_are_those_described(tmp_path):
 @pytest.mark.parametrize(("name", "value"), [
     ("pde", ""), ("parameters", {"nu": "x"}), ("parameters", [1]), ("norms", [2.0, 1.0]), ("norms", [-1.0, 1.0]), ("traits", {"a": [1]}),
     ("errors", []), ("errors", {"32": {"mean": 1.0}}), ("errors", {"32x32": "own"}), ("errors", {"a": "own"}), ("licence", 3),
-    ("input", []), ("reference_error", -1.0), ("reference_error", True), ("training", {"a": {"b": 1}}), ("data", None)])
+    ("input", []), ("grid", [{"name": 1, "kind": "periodic", "n": 32, "lower": 0.0, "upper": 1.0}]),
+    ("reference_error", -1.0), ("reference_error", True), ("training", {"a": {"b": 1}}), ("data", None)])
 def test_a_spec_with_a_part_of_another_kind_is_refused(name, value):
     parts = json.loads(specs.to_json(build().spec))
     if value in ({"32x32": "own"}, {"a": "own"}):

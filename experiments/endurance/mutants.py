@@ -53,12 +53,12 @@ def examined(kind: str, first: int, count: int) -> list[tuple[int, str, str]]:
     while len(found) < count:
         seed = first + len(found)
         reader = subprocess.Popen([sys.executable, __file__, "--serve", kind, str(seed), str(count - len(found))], stdout=subprocess.PIPE,
-                                  text=True, bufsize=1)
+                                  bufsize=0)  # so that no line waits in a buffer, unseen by `select`
         assert reader.stdout is not None
         limit, ready = START, False
         while len(found) < count:
             seen, _, _ = select.select([reader.stdout], [], [], limit)
-            line = reader.stdout.readline() if seen else ""
+            line = reader.stdout.readline() if seen else b""
             if not line:
                 seed = first + len(found)
                 reader.kill()

@@ -245,6 +245,7 @@ def grid_from_json(axes: list[dict[str, Any]]) -> Grid:
         require(
             set(axis) == {"name", "kind", "n", "lower", "upper"}, "axis", "name, kind, n, lower, upper", sorted(axis)
         )
+        check_name("axis", axis["name"])
         require(axis["kind"] in AXES, "axis kind", f"one of {tuple(AXES)}", axis["kind"])
         require(type(axis["n"]) is int and 2 <= axis["n"] <= 2**31, "axis n", "a number of nodes", axis["n"])
         bases.append(AXES[axis["kind"]](axis["n"], float(axis["lower"]), float(axis["upper"])))
