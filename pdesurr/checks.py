@@ -1,5 +1,7 @@
 """Errors that teach: what was required, what came, what to do. One exception type per boundary."""
 
+import math
+from numbers import Integral, Real
 from typing import Any
 
 
@@ -54,3 +56,13 @@ def require(condition: bool, what: str, required: str, received: Any, fix: str =
     """Raise `UsageError` unless `condition` holds."""
     if not condition:
         raise expected(what, required, received, fix)
+
+
+def is_whole(value: Any) -> bool:
+    """Whether it is a whole number, Python's or NumPy's, and no truth value."""
+    return isinstance(value, Integral) and not isinstance(value, bool)
+
+
+def is_number(value: Any) -> bool:
+    """Whether it is a finite real number."""
+    return isinstance(value, Real) and not isinstance(value, bool) and math.isfinite(value)

@@ -15,7 +15,7 @@ import numpy as np
 from jax.core import Tracer
 from jaxtyping import Array, Float, Int
 
-from pdesurr.checks import UsageError, require
+from pdesurr.checks import UsageError, is_whole, require
 from pdesurr.fields import Grid
 from pdesurr.pdes import AbstractPDE
 from pdesurr.types import Batch, Key, Samples
@@ -44,7 +44,9 @@ class ArraySource(AbstractSource):
     grid: Grid
 
     def __init__(self, inputs: np.ndarray | Array, outputs: np.ndarray | Array, grid: Grid):
+        require(isinstance(grid, Grid), "grid", "a Grid", grid)
         for name, values in (("inputs", inputs), ("outputs", outputs)):
+            require(hasattr(values, "ndim"), name, "an array", values)
             require(values.ndim == grid.ndim + 2 and values.shape[1:-1] == grid.shape, name,
                     f"an array (n, {', '.join(map(str, grid.shape))}, channel)", values.shape)
             require(bool(np.isfinite(values).all()), name, "finite values", "NaN or infinity")
@@ -99,6 +101,7 @@ class PDESource(AbstractSource):
     route: str = eqx.field(static=True)
 
     def __init__(self, pde: AbstractPDE, grid: Grid, size: int, seed: int, draws: int = 128):
+        _check_stream(pde, grid, size, seed)
         self.pde, self.grid, self.size, self.seed = pde, grid, size, seed
         for route in pde.routes:
             right = jax.vmap(lambda i, route=route: pde.record(sample_key(seed, i), grid, route)[1])
@@ -132,7 +135,7 @@ class PriorSource(AbstractSource):
     seed: int = eqx.field(static=True)
 
     def __init__(self, pde: AbstractPDE, grid: Grid, size: int, seed: int):
-        require(size >= 1, "size", "a number of samples >= 1", size)
+        _check_stream(pde, grid, size, seed)
         self.pde, self.grid, self.size, self.seed = pde, grid, size, seed
 
     def plan(self, key: Key, epoch: Int[Array, ""]) -> Int[Array, " size"]:
@@ -171,6 +174,13 @@ class NumberSource(AbstractSource):
 def shuffled(key: Key, epoch: Int[Array, ""], size: int) -> Int[Array, " size"]:
     """The order of one epoch: a function of the key and its number alone, so that a resumed run goes on with the same."""
     return jax.random.permutation(jax.random.fold_in(key, epoch), size)
+
+
+def _check_stream(pde: AbstractPDE, grid: Grid, size: int, seed: int) -> None:
+    require(isinstance(pde, AbstractPDE), "pde", "an equation, such as Burgers()", pde)
+    require(isinstance(grid, Grid), "grid", "a Grid, such as pde.grid(64)", grid)
+    require(is_whole(size) and size >= 1, "size", "a number of samples >= 1", size)
+    require(is_whole(seed), "seed", "a whole number", seed)
 
 
 def sample_key(seed: int, number: Int[Array, ""]) -> Key:

@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from pdesurr.checks import require
+from pdesurr.checks import is_whole, require
 from pdesurr.fields import Grid
 from pdesurr.fields.split import Split, local_shape
 from pdesurr.nn.activation import gelu
@@ -102,9 +102,11 @@ class FNO(eqx.Module):
         remat: bool = False,
         key: Key,
     ):
+        counts = {"in_channels": in_channels, "out_channels": out_channels, "width": width, "depth": depth, "head_width": head_width}
+        for name, value in counts.items():
+            require(is_whole(value) and value > 0, name, "a whole number > 0", value)
+        require(isinstance(modes, tuple | list), "modes", "integers > 0, one per axis: (16,) on one, (12, 12) on two", modes)
         require(coordinates is None or len(coordinates) == len(modes), "coordinates", "None or one bool per axis", coordinates)
-        require(min(in_channels, out_channels, width, depth) > 0, "in_channels, out_channels, width, depth", "numbers > 0",
-                (in_channels, out_channels, width, depth))
         keys = jax.random.split(key, depth + 4)
         coordinates = tuple(coordinates) if coordinates is not None else (False,) * len(modes)
         columns = in_channels + sum(coordinates)

@@ -1,6 +1,7 @@
 """How models learn. This room knows only types: a model, an objective, a source of batches."""
 
-from pdesurr.train.loop import FitResult, TrainConfig, fit
+from pdesurr.train.config import TrainConfig
+from pdesurr.train.loop import FitResult, fit
 from pdesurr.train.optimisers import adamw
 from pdesurr.train.search import Between, search
 from pdesurr.train.state import TrainState

@@ -18,13 +18,15 @@ from jaxtyping import Array, PyTree
 
 from pdesurr._runtime import Stopped, locked, progress, stop_signals
 from pdesurr.checks import CheckpointError, DivergedError, require
+from pdesurr.data.sources import AbstractSource
 from pdesurr.train import checkpoint
 from pdesurr.train.books import Log, check_books, mean_of, plain, unplain
+from pdesurr.train.config import TrainConfig
 from pdesurr.train.feed import feed
 from pdesurr.train.identity import architecture, difference, fingerprint, identity_of
 from pdesurr.train.optimisers import adamw
 from pdesurr.train.parallel import Layout, MemberLayout, Parallel, check_devices
-from pdesurr.train.precision import PRODUCTS, Precision, in_precision
+from pdesurr.train.precision import in_precision
 from pdesurr.train.processes import any_of, leads, without_waiting
 from pdesurr.train.shards import ShardedSaver
 from pdesurr.train.slices import SlicedLayout
@@ -32,60 +34,10 @@ from pdesurr.train.state import TrainState
 from pdesurr.train.step import Engine, keep_best, validation
 from pdesurr.types import Objective
 
-OnBad = Literal["raise", "skip", "rollback"]
 Kind = Literal["safetensors", "orbax"]
 SAVERS = {"safetensors": checkpoint.Saver, "orbax": ShardedSaver}
 MAX_ROLLBACKS = 8
 LONGEST_SEGMENT = 250  # steps in one compiled call, so that a signal is heard within seconds
-
-
-@dataclass(frozen=True)
-class TrainConfig:
-    """How to train. A tuple of seeds or of learning rates trains that many members at once, on one vmapped axis of the step.
-
-    `on_bad` says what a loss or gradient that is not finite does (its update is dropped in any case): "raise" ends the run
-    with `DivergedError`, "skip" goes on until `max_bad` were dropped, "rollback" goes back to the start of the epoch with half
-    the learning rate. `accumulate`: gradients of so many equal parts of a batch are taken one after another and averaged, in the
-    memory of one part. `precision`: in which a step computes (`pdesurr.train.precision`).
-    """
-
-    epochs: int = 100
-    batch_size: int = 20
-    learning_rate: float | tuple[float, ...] = 1e-3
-    seed: int | tuple[int, ...] = 0
-    weight_decay: float = 1e-4
-    warmup: float = 0.05
-    clip_norm: float = 1.0
-    ema_decay: float = 0.99
-    on_bad: OnBad = "raise"
-    max_bad: int = 20
-    checkpoint_seconds: float = 30.0
-    accumulate: int = 1
-    precision: Precision = "float32"
-
-    def __post_init__(self):
-        require(isinstance(self.epochs, int) and self.epochs >= 1, "epochs", "a whole number >= 1", self.epochs)
-        require(all(r > 0 for r in self.learning_rates), "learning_rate", "numbers > 0", self.learning_rate)
-        require(self.on_bad in ("raise", "skip", "rollback"), "on_bad", "'raise', 'skip' or 'rollback'", self.on_bad)
-        require(self.precision in PRODUCTS, "precision", f"one of {', '.join(PRODUCTS)}", self.precision)
-        require(isinstance(self.accumulate, int) and self.accumulate >= 1, "accumulate", "a whole number >= 1", self.accumulate)
-        require(0 <= self.ema_decay < 1, "ema_decay", "a number in [0, 1)", self.ema_decay)
-        require(len(set(map(len, (self.seeds, self.learning_rates))) - {1}) <= 1, "learning_rate",
-                f"{len(self.seeds)} of them, as many as seeds", self.learning_rate)
-
-    @property
-    def seeds(self) -> tuple[int, ...]:
-        return self.seed if isinstance(self.seed, tuple) else (self.seed,)
-
-    @property
-    def learning_rates(self) -> tuple[float, ...]:
-        return self.learning_rate if isinstance(self.learning_rate, tuple) else (self.learning_rate,)
-
-    @property
-    def members(self) -> int | None:
-        """How many models train at once, or None for a single one without a member axis."""
-        is_ensemble = isinstance(self.seed, tuple) or isinstance(self.learning_rate, tuple)
-        return max(len(self.seeds), len(self.learning_rates)) if is_ensemble else None
 
 
 @dataclass
@@ -121,6 +73,12 @@ def fit(model: PyTree, source: Any, objective: Objective, config: TrainConfig, *
     Raises `UsageError` (settings), `DivergedError` (see `TrainConfig.on_bad`), `CheckpointError` (the folder holds another
     run, or nothing sound), `Stopped` after SIGTERM or Ctrl-C, once the state is saved.
     """
+    require(isinstance(config, TrainConfig), "config", "a TrainConfig", config)
+    for name, value in (("source", source), ("validate", validate)):
+        sound = isinstance(value, AbstractSource) or (value is None and name == "validate")
+        require(sound, name, "a source of samples (ArraySource, PDESource, FileSource, ...)", value)
+    require(callable(objective), "objective", "a function (model, batch, key) -> (loss, metrics), such as relative_l2", objective)
+    require(callable(model), "model", "one that can be called: model(a, x)", model)
     run = _Run(model, source, objective, config, validate, validation_objective or objective,
                Path(folder) if folder is not None else None, list(devices or jax.devices()), parallel, slices, optimiser, checkpoints)
     with without_waiting(), ExitStack() as stack:

@@ -4,6 +4,7 @@ Trials that differ only in learning rate train together, on one vmapped axis of 
 """
 
 import dataclasses
+import inspect
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -15,8 +16,9 @@ import jax
 import numpy as np
 from jaxtyping import PyTree
 
-from pdesurr.checks import DivergedError, expected, require
-from pdesurr.train.loop import TrainConfig, fit
+from pdesurr.checks import DivergedError, expected, is_number, is_whole, require
+from pdesurr.train.config import TrainConfig
+from pdesurr.train.loop import fit
 from pdesurr.types import Objective
 
 FIELDS = {f.name for f in dataclasses.fields(TrainConfig)}
@@ -31,6 +33,7 @@ class Between:
     log: bool = True
 
     def __post_init__(self):
+        require(is_number(self.low) and is_number(self.high), "Between", "two finite numbers", (self.low, self.high))
         require(self.low < self.high and (self.low > 0 or not self.log), "Between", "low < high, above 0 where `log`", self)
 
     def draw(self, rng: np.random.Generator) -> float:
@@ -64,8 +67,8 @@ class Found:
 def halving(most: int, least: int, eta: int) -> list[tuple[int, int]]:
     """The brackets of Hyperband, (trials, epochs of the first rung), the one with most trials first: successive halving is this one alone.
     Source: Li et al., JMLR 18(185), 2018, algorithm 1."""
-    require(1 <= least <= most, "least", f"from 1 to {most}, the epochs of a whole training", least)
-    require(eta >= 2, "eta", "a whole number >= 2", eta)
+    require(is_whole(least) and 1 <= least <= most, "least", f"from 1 to {most}, the epochs of a whole training", least)
+    require(is_whole(eta) and eta >= 2, "eta", "a whole number >= 2", eta)
     deepest = int(math.log(most / least, eta) + 1e-9)
     return [(math.ceil((deepest + 1) / (s + 1) * eta**s), max(1, round(most / eta**s))) for s in range(deepest, -1, -1)]
 
@@ -84,7 +87,13 @@ def search(make: Callable[..., PyTree], source: Any, objective: Objective, confi
     name that neither knows, and what `fit` raises; a trial that diverges comes last (`DivergedError` if the last do all).
     """
     require(config.members is None, "config", "one seed and one learning rate", config)
-    require(len(space) > 0, "space", "at least one setting", space)
+    require(isinstance(space, Mapping) and len(space) > 0, "space", "a table of at least one setting", space)
+    require(trials is None or (is_whole(trials) and trials >= 1), "trials", "a whole number >= 1 or None", trials)
+    require(validate is not None, "validate", "a source of held-out samples, by which trials are compared", validate)
+    arguments = inspect.signature(make).parameters.values()
+    taken = FIELDS | ({p.name for p in arguments} if not any(p.kind == p.VAR_KEYWORD for p in arguments) else set(space))
+    unknown = next((name for name in space if name not in taken), None)
+    require(unknown is None, "space", "fields of TrainConfig and arguments of `make`", unknown)
     for name, law in space.items():
         require(name not in ("seed", "epochs"), "space", "settings other than seed and epochs, which the search chooses", name)
         if not isinstance(law, Between) and (isinstance(law, str) or not isinstance(law, Sequence) or len(law) == 0):
