@@ -281,6 +281,8 @@ def test_a_pde_no_route_of_which_is_right_is_refused(monkeypatch):
 @pytest.mark.parametrize(("change", "words"), [
     ({"batch_size": 6}, "a multiple of the 4 devices"), ({"batch_size": 64}, "from 1 to 32"), ({"epochs": 0}, "epochs"),
     ({"learning_rate": 0.0}, "learning_rate"), ({"on_bad": "ignore"}, "on_bad"), ({"ema_decay": 1.0}, "ema_decay"),
+    ({"batch_size": 0}, "batch_size"), ({"warmup": 1.0}, "warmup"), ({"clip_norm": 0.0}, "clip_norm"), ({"accumulate": 0}, "accumulate"),
+    ({"learning_rate": ()}, "learning_rate"), ({"seed": (0, 1), "learning_rate": (1e-3, 1e-3, 1e-3)}, "as many as seeds"),
 ])
 def test_bad_settings_are_named(change, words):
     with pytest.raises((UsageError, TypeCheckError), match=words):
