@@ -1,4 +1,4 @@
-"""What a step in lower precision costs in accuracy: the FNO on Burgers and on Navier-Stokes data, each precision from the same seeds.
+"""What a step in lower precision costs in accuracy: the FNO on Burgers data, each precision from the same seeds.
 
 On a CPU "tf32" is float32 (there are no such products), and bfloat16 is emulated: there its seconds say nothing. `ratio`: the seconds of
 float32 over those of the precision.
@@ -24,13 +24,12 @@ from pdesurr.data.sources import ArraySource, PDESource
 from pdesurr.fields import Grid
 from pdesurr.models import FNO
 from pdesurr.objectives import relative_l2
-from pdesurr.pdes import Burgers, NavierStokes
+from pdesurr.pdes import Burgers
 from pdesurr.train import TrainConfig, fit
 
 PRECISIONS = ("float32", "tf32", "bfloat16")
 WORKS: dict[str, tuple[Any, int, dict[str, Any]]] = {
     "Burgers, 128 nodes": (Burgers(), 128, {"modes": (16,), "width": 32}),
-    "Navier-Stokes, 32 x 32 nodes": (NavierStokes(nu=1e-2, horizon=1.0, intervals=1, history=1), 32, {"modes": (8, 8), "width": 20}),
 }
 
 
