@@ -230,7 +230,7 @@ def test_one_line_for_each_bad_input(folder, tmp_path, capsys):
     fails(capsys, 2, "--modess", "train", folder / "set.h5", "--out", tmp_path / "run", "--modess", "3")
     fails(capsys, 2, "modes: expected at most", "train", folder / "set.h5", "--out", tmp_path / "run", "--modes", "99")
     fails(
-        capsys, 2, "a multiple of the 4 devices", "train", folder / "set.h5", "--out", tmp_path / "run", *NETWORK[:6], "--batch-size", "6"
+        capsys, 2, "a multiple of the 8 devices", "train", folder / "set.h5", "--out", tmp_path / "run", *NETWORK[:6], "--batch-size", "6"
     )
     for values, words in ((np.zeros((2, 5)), "modes"), (np.zeros((2, 64, 3)), "the channel is u"), (np.full((2, 64), np.nan), "finite")):
         np.savez(tmp_path / "bad.npz", input=values)
