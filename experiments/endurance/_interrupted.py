@@ -1,5 +1,6 @@
 """Trainings and generations that are killed or asked to stop at random moments."""
 
+import shutil
 import signal
 import time
 from collections.abc import Iterator
@@ -20,29 +21,42 @@ def cases(bench: Bench) -> Iterator[Case]:
 
 
 def killed_training(bench: Bench) -> Case:
-    """One folder, killed again and again: each call resumes what the one before had kept."""
+    """One folder, killed again and again, each call resuming what the one before had kept; a new one at the training's end."""
     case = Case("training, kill -9", "resumes each time; in the end the weights of an uninterrupted run, bit for bit")
-    for i in range(bench.sizes.kills):
-        child = bench.start(bench.train("killed")) if i % 5 == 4 else bench.training("killed")
-        time.sleep(bench.random.uniform(0.0, 4.0 if i % 5 == 4 else 0.4))  # every fifth wherever it is, starting up included
+    killed, run = 0, bench.folder / "killed"
+    while killed < bench.sizes.kills:
+        anywhere = killed % 5 == 4  # starting up included
+        child = bench.start(bench.train("killed")) if anywhere else bench.training("killed")
+        time.sleep(bench.random.uniform(0.0, 4.0 if anywhere else 0.4))
         child.send(signal.SIGKILL)
-        ended = child.wait()
-        sound = newest_sound(bench.folder / "killed")
-        case.saw("killed, a sound checkpoint left" if sound else "killed, no sound checkpoint", sound and ended.code in (137, 0))
+        if child.wait().code != 137:  # it was faster
+            bench.finish_training(case, "killed")
+            shutil.rmtree(run)
+            continue
+        killed += 1
+        begun, sound = (run / "checkpoints").is_dir(), newest_sound(run)
+        case.saw("killed, a sound checkpoint left" if begun and sound else "killed before the first checkpoint" if sound else
+                 "killed, no sound checkpoint", sound)
     bench.finish_training(case, "killed")
     return case
 
 
 def killed_generation(bench: Bench) -> Case:
+    """As `killed_training`."""
     case = Case("generation, kill -9", "never a file that is half there; resumes each time; in the end the same bytes")
-    out = bench.folder / "killed.h5"
-    for i in range(bench.sizes.generation_kills):
-        child = bench.start(bench.generate("killed.h5")) if i % 5 == 4 else bench.generating("killed.h5")
-        time.sleep(bench.random.uniform(0.0, 4.0 if i % 5 == 4 else 0.3))
+    killed, out = 0, bench.folder / "killed.h5"
+    while killed < bench.sizes.generation_kills:
+        anywhere = killed % 5 == 4
+        child = bench.start(bench.generate("killed.h5")) if anywhere else bench.generating("killed.h5")
+        time.sleep(bench.random.uniform(0.0, 4.0 if anywhere else 0.3))
         child.send(signal.SIGKILL)
-        child.wait()
-        half = out.exists() and not bench.same_file("killed.h5")
-        case.saw("killed, a file half there" if half else "killed, no file yet or all of it", not half)
+        code = child.wait().code
+        killed += code == 137
+        if out.exists():
+            bench.finish_file(case, "killed.h5", "the file was there: ")
+            out.unlink()
+        elif code == 137:
+            case.saw("killed, no file yet", True)
     bench.finish_file(case, "killed.h5")
     left = [p.name for p in bench.folder.glob("*killed.h5*") if p != out]
     case.saw(f"left over: {', '.join(left)}" if left else "nothing left over", not left)
