@@ -15,7 +15,7 @@ import h5py
 import numpy as np
 from jaxtyping import Float, Int
 
-from pdesurr.checks import UsageError, require
+from pdesurr.checks import UsageError, is_whole, require
 from pdesurr.data._guard import MIB, blocks, boundary, member, open_hdf5, refuse
 from pdesurr.data.dataset import check_ranges
 from pdesurr.data.reader import check_arguments, coarser, described, place_channels, read_dtype, stream_field
@@ -52,6 +52,8 @@ class FileSource(AbstractHostSource):
                  verify: bool = True, memory: int = 512 * MIB, threads: int = 4):
         self.records = path if isinstance(path, Records) else Records(path, stride, dtype, verify, memory, threads)
         n = self.records.info.n or 0
+        pair = rows is None or (isinstance(rows, tuple | list) and len(rows) == 2 and all(map(is_whole, rows)))
+        require(pair, "rows", "(start, stop) or None", rows)
         start, stop = rows or (0, n)
         check_ranges(((start, stop),), n)
         self.grid, self.first, self.size = self.records.grid, start, stop - start
@@ -89,6 +91,8 @@ class Records:
     content have the same `repr`, wherever they lie."""
 
     def __init__(self, path: str | os.PathLike, stride: int, dtype: Any, verify: bool, memory: int, threads: int):
+        require(isinstance(path, str | os.PathLike), "path", "the name of a data file", path)
+        require(isinstance(verify, bool), "verify", "True or False", verify)
         require(type(memory) is int and memory >= 1, "memory", "a number of bytes", memory)
         require(type(threads) is int and threads >= 1, "threads", "a whole number >= 1", threads)
         check_arguments(stride, dtype)

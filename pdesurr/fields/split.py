@@ -69,8 +69,11 @@ class SplitGrid(Grid):
     mesh: Mesh = eqx.field(static=True)
 
     def __init__(self, grid: Grid, devices: Sequence[Any] | np.ndarray):
-        require(grid.fourier and grid.ndim > 1, "grid", "a grid of at least two Fourier axes", grid)
+        plain = type(grid) is Grid
+        require(plain and grid.fourier and grid.ndim > 1, "grid", "a Grid of at least two Fourier axes", grid)
         devices = np.asarray(devices)
+        different = all(isinstance(d, jax.Device) for d in devices.ravel()) and len(set(devices.ravel())) == devices.size > 0
+        require(different and devices.ndim in (1, 2), "devices", "different devices, a list or an array (batch, space)", devices.tolist())
         self.mesh = Mesh(devices.reshape(-1, devices.shape[-1]), (BATCH, SPACE))
         local_shape(grid, self.split)
         last = grid.bases[-1]
@@ -82,10 +85,14 @@ class SplitGrid(Grid):
         return Split(SPACE, self.mesh.shape[SPACE])
 
     def with_shape(self, *shape: int) -> "SplitGrid":
-        return SplitGrid(super().with_shape(*shape), self.mesh.devices)
+        require(len(shape) == self.ndim, "shape", f"{self.ndim} numbers of nodes", shape)
+        bases = [FourierBasis(n, b.lower, b.upper) for n, b in zip(shape, self.bases, strict=True)]  # pyright: ignore
+        return SplitGrid(Grid(bases, self.names), self.mesh.devices)
 
     def place(self, u: Array | np.ndarray, batched: bool = False) -> Array:
-        """Values `(*grid, ...)`, or `(batch, *grid, ...)`, dealt to the devices."""
+        """Values `(*grid, ...)`, or `(batch, *grid, ...)`, dealt to the devices. A solver deals what it is given by itself."""
+        shape = np.shape(u)[1:] if batched else np.shape(u)
+        require(shape[: self.ndim] == self.shape, "u", f"values on {self.shape} nodes" + ", behind a batch axis" * batched, np.shape(u))
         return jax.device_put(u, NamedSharding(self.mesh, P(BATCH, SPACE) if batched else P(SPACE)))
 
     def transform(self, u: Float[Array, "..."]) -> Complex[Array, "..."]:

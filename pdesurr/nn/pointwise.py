@@ -7,7 +7,7 @@ from jax import lax
 from jaxtyping import Array, Float
 
 from pdesurr.checks import expected, require
-from pdesurr.fields import Grid
+from pdesurr.fields import Grid, SplitGrid
 from pdesurr.fields.split import Split, local_shape
 from pdesurr.types import Key, Samples
 
@@ -53,6 +53,8 @@ def only_on_grid(a: Samples, x: object, axes: int, channels: int, split: Split |
     grid = a.points
     if not isinstance(grid, Grid):
         raise expected("a.points", "a Grid (this model needs values on a grid)", grid, "interpolate the samples to a Grid first")
+    if isinstance(grid, SplitGrid):
+        raise expected("a.points", "the plain Grid", "a SplitGrid", "train with fit(..., slices=) on the grid it was made of")
     if x is not None and x != grid:
         raise expected("x", f"None or the input's own grid {grid}", x, "evaluate on the input's grid and interpolate the result")
     require(grid.ndim == axes, "a.points", f"a grid of {axes} axes, as the model was made for", grid)

@@ -44,10 +44,12 @@ class TrainConfig:
         require(is_number(self.warmup) and 0 <= self.warmup < 1, "warmup", "a share in [0, 1)", self.warmup)
         require(is_number(self.ema_decay) and 0 <= self.ema_decay < 1, "ema_decay", "a number in [0, 1)", self.ema_decay)
         rates, seeds = self.learning_rates, self.seeds
-        require(len(rates) > 0 and all(is_number(r) and r > 0 for r in rates), "learning_rate", "numbers > 0", self.learning_rate)
-        require(len(seeds) > 0 and all(map(is_whole, seeds)), "seed", "whole numbers", self.seed)
+        good = len(rates) > 0 and all(is_number(r) and r > 0 for r in rates)
+        require(good, "learning_rate", "a number > 0, or a tuple of them", self.learning_rate)
+        require(len(seeds) > 0 and all(map(is_whole, seeds)), "seed", "a whole number, or a tuple of them", self.seed)
         require(self.on_bad in ("raise", "skip", "rollback"), "on_bad", "'raise', 'skip' or 'rollback'", self.on_bad)
-        require(self.precision in PRODUCTS, "precision", f"one of {', '.join(PRODUCTS)}", self.precision)
+        named = isinstance(self.precision, str) and self.precision in PRODUCTS
+        require(named, "precision", f"one of {', '.join(PRODUCTS)}", self.precision)
         require(len(set(map(len, (seeds, rates))) - {1}) <= 1, "learning_rate", f"{len(seeds)} of them, as many as seeds", rates)
 
     @property

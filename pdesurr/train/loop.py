@@ -25,7 +25,7 @@ from pdesurr.train.config import TrainConfig
 from pdesurr.train.feed import feed
 from pdesurr.train.identity import architecture, difference, fingerprint, identity_of
 from pdesurr.train.optimisers import adamw
-from pdesurr.train.parallel import Layout, MemberLayout, Parallel, check_devices
+from pdesurr.train.parallel import Layout, MemberLayout, Parallel, check_devices, check_members, check_places
 from pdesurr.train.precision import in_precision
 from pdesurr.train.processes import any_of, leads, without_waiting
 from pdesurr.train.shards import ShardedSaver
@@ -77,6 +77,8 @@ def fit(model: PyTree, source: Any, objective: Objective, config: TrainConfig, *
     for name, value in (("source", source), ("validate", validate)):
         sound = isinstance(value, AbstractSource) or (value is None and name == "validate")
         require(sound, name, "a source of samples (ArraySource, PDESource, FileSource, ...)", value)
+    check_places(devices, parallel, slices, folder)
+    check_members(model, config.members)
     require(callable(objective), "objective", "a function (model, batch, key) -> (loss, metrics), such as relative_l2", objective)
     require(callable(model), "model", "one that can be called: model(a, x)", model)
     run = _Run(model, source, objective, config, validate, validation_objective or objective,
@@ -100,7 +102,7 @@ class _Run:
     def __init__(self, model, source, objective, config, validate, validation_objective, folder, devices, parallel, slices,
                  optimiser, checkpoints):
         check_devices(devices, config.batch_size, config.accumulate, parallel, slices)
-        require(checkpoints in SAVERS, "checkpoints", f"one of {', '.join(SAVERS)}", checkpoints)
+        require(isinstance(checkpoints, str) and checkpoints in SAVERS, "checkpoints", f"one of {', '.join(SAVERS)}", checkpoints)
         require(checkpoints == "orbax" or slices == 1 or jax.process_count() == 1, "checkpoints", "'orbax' for slices in several processes",
                 checkpoints)
         require(1 <= config.batch_size <= source.size, "batch_size", f"a number from 1 to {source.size}, the samples of an epoch",
@@ -180,7 +182,8 @@ class _Run:
                 if not np.isfinite(losses).any():
                     raise DivergedError(f"no update of epoch {books['epoch']} was finite; lower learning_rate")
                 advance(books["epoch"], f"loss {np.mean(losses):.2e}")
-                if time.monotonic() - saved_at >= self.config.checkpoint_seconds or books["epoch"] == self.config.epochs:
+                due = time.monotonic() - saved_at >= self.config.checkpoint_seconds or books["epoch"] == self.config.epochs
+                if any_of(due):  # all processes at the same step, whatever their clocks say
                     self._save(state, books)
                     saved_at = time.monotonic()
         self._written()

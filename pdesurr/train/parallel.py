@@ -3,23 +3,46 @@
 Plain `jit` with a sharded batch gathers the whole batch at every FFT on jax 0.10 and 0.11; `shard_map` does not.
 """
 
+import math
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any, Literal
+from pathlib import Path
+from typing import Any, Literal, get_args
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 
-from pdesurr.checks import require
+from pdesurr.checks import expected, is_whole, require
 from pdesurr.train.processes import own, placed, spread
 from pdesurr.train.state import TrainState
 from pdesurr.train.step import AXIS
 from pdesurr.types import Objective
 
 Parallel = Literal["shard_map", "pmap", "members"]
+
+
+def check_places(devices: Any, kind: Any, slices: Any, folder: Any) -> None:
+    """Raise `UsageError` for what is no place to train at."""
+    require(kind in get_args(Parallel), "parallel", f"one of {', '.join(get_args(Parallel))}", kind)
+    require(is_whole(slices) and slices >= 1, "slices", "a whole number >= 1", slices)
+    require(folder is None or (isinstance(folder, str | Path) and str(folder) not in ("", ".")), "folder", "the name of a folder", folder)
+    require(folder is None or not Path(folder).is_file(), "folder", "the name of a folder", f"the file {folder}")
+    sound = devices is None or (isinstance(devices, Sequence) and len(devices) > 0 and all(isinstance(d, jax.Device) for d in devices)
+                                and len(set(devices)) == len(devices))
+    require(sound, "devices", "different devices, such as jax.devices()[:2]", devices)
+
+
+def check_members(model: Any, members: int | None) -> None:
+    """Raise `UsageError` unless every array of an ensemble's model leads with its members."""
+    if members is not None:
+        shapes = [v.shape for v in jax.tree.leaves(model) if eqx.is_inexact_array(v)]
+        odd = next((s for s in shapes if s[:1] != (members,)), None)
+        require(odd is None, "model", f"arrays that lead with the {members} members", f"one of shape {odd}",
+                "make it by eqx.filter_vmap(lambda key: FNO(..., key=key))(jax.random.split(key, members))")
 
 
 def check_devices(devices: Sequence[Any], batch_size: int, accumulate: int = 1, kind: Parallel = "shard_map", slices: int = 1) -> None:
@@ -119,8 +142,10 @@ class MemberLayout(Layout):
     """The members of an ensemble dealt to the devices: each trains its own, on whole batches, and nothing is exchanged."""
 
     def __init__(self, devices: Sequence[Any], members: int | None):
-        require(members is not None and members % len(devices) == 0, "devices", f"a divisor of the number of members, {members}, for "
-                "parallel='members'", len(devices))
+        if members is None:
+            raise expected("parallel", "'shard_map' for one model", "members", "an ensemble has TrainConfig(seed=(0, 1, ...))")
+        require(members % len(devices) == 0, "devices", f"a number of them that divides the {members} members", len(devices),
+                f"give devices=jax.devices()[:{math.gcd(members, len(devices))}]")
         super().__init__(devices)
         self.mean_of, self.mesh = None, Mesh(np.asarray(devices), (AXIS,))
 

@@ -15,7 +15,7 @@ from jaxtyping import Array
 
 from pdesurr._runtime import Stopped
 from pdesurr._xla import backend_started
-from pdesurr.checks import DivergedError, PdesurrError, expected
+from pdesurr.checks import DivergedError, PdesurrError, expected, is_whole, require
 
 
 def join(address: str | None = None, processes: int | None = None, process: int | None = None, patience: int = 30) -> None:
@@ -27,6 +27,14 @@ def join(address: str | None = None, processes: int | None = None, process: int 
     seconds; where one no longer answers (its machine is gone), within some `patience` seconds: not with success, and often by jax's abort.
     Raises `UsageError` once jax has started.
     """
+    given = [v is not None for v in (address, processes, process)]
+    require(all(given) or not any(given), "join", "address, processes and process together, or none of them", (address, processes, process))
+    if address is not None:
+        host, _, port = str(address).rpartition(":")
+        require(bool(host) and port.isdigit(), "address", "'host:port' of process 0", address)
+        require(is_whole(processes) and processes >= 1, "processes", "a whole number >= 1", processes)  # pyright: ignore
+        require(is_whole(process) and 0 <= process < processes, "process", f"from 0 to {processes - 1}", process)  # pyright: ignore
+    require(is_whole(patience) and patience >= 1, "patience", "whole seconds >= 1", patience)
     if backend_started():
         raise expected("join", "a call before anything else of jax", "jax has started", "call it at the top of the program")
     jax.config.update("jax_cpu_collectives_implementation", "gloo")

@@ -33,6 +33,7 @@ class Between:
     log: bool = True
 
     def __post_init__(self):
+        require(isinstance(self.log, bool), "log", "True or False", self.log)
         require(is_number(self.low) and is_number(self.high), "Between", "two finite numbers", (self.low, self.high))
         require(self.low < self.high and (self.low > 0 or not self.log), "Between", "low < high, above 0 where `log`", self)
 
@@ -86,7 +87,9 @@ def search(make: Callable[..., PyTree], source: Any, objective: Objective, confi
     With `folder`, a search that was stopped goes on where it was. Ensembles of trials are dealt to `devices`. Raises `UsageError` for a
     name that neither knows, and what `fit` raises; a trial that diverges comes last (`DivergedError` if the last do all).
     """
-    require(config.members is None, "config", "one seed and one learning rate", config)
+    require(isinstance(config, TrainConfig), "config", "a TrainConfig", config)
+    require(config.members is None, "config", "one seed and one learning rate", (config.seed, config.learning_rate))
+    require(callable(make) and not isinstance(make, eqx.Module), "make", "a function make(key, **settings) -> model", make)
     require(isinstance(space, Mapping) and len(space) > 0, "space", "a table of at least one setting", space)
     require(trials is None or (is_whole(trials) and trials >= 1), "trials", "a whole number >= 1 or None", trials)
     require(validate is not None, "validate", "a source of held-out samples, by which trials are compared", validate)
@@ -98,6 +101,8 @@ def search(make: Callable[..., PyTree], source: Any, objective: Objective, confi
         require(name not in ("seed", "epochs"), "space", "settings other than seed and epochs, which the search chooses", name)
         if not isinstance(law, Between) and (isinstance(law, str) or not isinstance(law, Sequence) or len(law) == 0):
             raise expected(f"space[{name!r}]", "a Between or a list of values", law)
+        for value in ((law.low, law.high) if isinstance(law, Between) else law) if name in FIELDS else ():
+            dataclasses.replace(config, **{name: value})  # says what is wrong with it, before anything is trained
     brackets = halving(config.epochs, least, eta)
     brackets = brackets if hyperband else brackets[:1]
     brackets = brackets if trials is None else [(trials, epochs) for _, epochs in brackets]

@@ -30,12 +30,16 @@ def orbax() -> Any:
 
 class ShardedSaver:
     """Writes `folder/<step>/` with `state/`, `info.json` and `SHA256SUMS`, which appears whole or not at all: arrays are copied to the host
-    when `save` is called, the rest happens while training goes on. The newest `keep` stay. All processes must call alike."""
+    when `save` is called, the rest happens while training goes on. The newest `keep` stay. All
+    processes must call alike."""
 
     def __init__(self, folder: Path, keep: int = 3):
         ocp = orbax()
         self.folder, self.keep, self._pending = folder.absolute(), keep, None
-        self._writer: Any = ocp.AsyncCheckpointer(ocp.StandardCheckpointHandler())
+        # Its threads then meet those of other processes by messages, and not by a collective that could run into one of a step.
+        together = ocp.options.MultiprocessingOptions(active_processes=set(range(jax.process_count())))
+        self._writer: Any = ocp.AsyncCheckpointer(ocp.StandardCheckpointHandler(multiprocessing_options=together),
+                                                  multiprocessing_options=together)
         self._save = lambda path, tree: self._writer.save(path, args=ocp.args.StandardSave(tree))
         self._behind: ThreadPoolExecutor = ThreadPoolExecutor(1)
 
