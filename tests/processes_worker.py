@@ -1,5 +1,5 @@
-"""One of several processes that train as one: `python processes_worker.py ADDRESS PROCESSES PROCESS FOLDER EPOCHS [DATA]`; writes its
-weights. The first 40 samples of DATA stay in that file."""
+"""One of several processes that train as one: `python processes_worker.py ADDRESS PROCESSES PROCESS FOLDER EPOCHS CHECKPOINTS
+SECONDS [DATA]`; writes its weights. The first 40 samples of DATA stay in that file."""
 
 import sys
 from pathlib import Path
@@ -9,7 +9,8 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 
-def main(address: str, processes: str, process: str, folder: str, epochs: str, data: str | None = None) -> None:
+def main(address: str, processes: str, process: str, folder: str, epochs: str, checkpoints: str, seconds: str,
+         data: str | None = None) -> None:
     from pdesurr.train.processes import join
 
     join(address, int(processes), int(process))
@@ -17,9 +18,9 @@ def main(address: str, processes: str, process: str, folder: str, epochs: str, d
     import test_train as small
 
     assert len(jax.devices()) == 4 and len(jax.local_devices()) == 2
-    config = small.dataclasses.replace(small.CONFIG, epochs=int(epochs))
+    config = small.dataclasses.replace(small.CONFIG, epochs=int(epochs), checkpoint_seconds=float(seconds))
     source = counted(data) if data else None
-    found = small.run(config, Path(folder) / "run", devices=4, source=source)
+    found = small.run(config, Path(folder) / "run", devices=4, source=source, checkpoints=checkpoints)
     np.savez(Path(folder) / f"{process}.npz", *small.weights(found))
     print(found.resumed_at, flush=True)
 
