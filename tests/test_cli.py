@@ -120,7 +120,7 @@ def test_inspect_says_whether_a_data_file_is_sound(folder, tmp_path, capsys):
 
 def test_system_errors_are_one_line_and_runs_are_not_bundles(folder, tmp_path, capsys):
     (tmp_path / "file").write_text("")
-    fails(capsys, 1, "choose a place", "train", folder / "set.h5", "--out", tmp_path / "file", *NETWORK)
+    fails(capsys, 2, "expected the name of a folder", "train", folder / "set.h5", "--out", tmp_path / "file", *NETWORK)
     fails(capsys, 2, "epochs", "run", "--preset", "smoke", "--epochs", "0", "--out", tmp_path / "r")
     fails(capsys, 2, "ends in .npz", "predict", folder / "run", folder / "set.h5", "--out", tmp_path / "p.txt")
     fails(capsys, 1, "no such file", "predict", folder / "run", tmp_path / "none.npz", "--out", tmp_path / "p.npz")
