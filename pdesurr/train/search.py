@@ -89,7 +89,7 @@ def search(make: Callable[..., PyTree], source: Any, objective: Objective, confi
     """
     require(isinstance(config, TrainConfig), "config", "a TrainConfig", config)
     require(config.members is None, "config", "one seed and one learning rate", (config.seed, config.learning_rate))
-    require(callable(make) and not isinstance(make, eqx.Module), "make", "a function make(key, **settings) -> model", make)
+    require(callable(make) and not hasattr(make, "arguments"), "make", "a function make(key, **settings) -> model", make)
     require(isinstance(space, Mapping) and len(space) > 0, "space", "a table of at least one setting", space)
     require(trials is None or (is_whole(trials) and trials >= 1), "trials", "a whole number >= 1 or None", trials)
     require(validate is not None, "validate", "a source of held-out samples, by which trials are compared", validate)
