@@ -165,12 +165,14 @@ def scaling() -> str:
     parts = ("flops", "memory", "reduce", "exchange", "step")
     large = [(x["work"], f"{x['gpus']} on {x['hosts']}", *(number(1e3 * x[f"{k}_s"]) for k in parts), number(x["gb_a_device"]))
              for x in r["predicted"]]
+    rates = (("flops", r["model"]["flops_a_second"]), ("bytes", r["model"]["bytes_a_second"]))
+    fitted = ", ".join(f"{name} {number(v) if v else 'without a bound of its own'}" for name, v in rates)
     assumed = ", ".join(f"{name} {number(r['gpu'][name])} x {r['attained'][name]}" for name in r["gpu"])
     return "\n\n".join((
         table(("step", "measured, s", "model, s", "model / measured"), measured),
         table(("compiled for 4 devices", "messages", "MB a device", "by the formula"), counted),
         table(("predicted step", "GPUs, hosts", "products, ms", "memory, ms", "reduce, ms", "exchange, ms", "all, ms", "GiB a GPU"), large),
-        f"Of one GPU, a second, times the attained share: {assumed}."))
+        f"Fitted, a second: {fitted}. Of one GPU, a second, times the attained share: {assumed}."))
 
 
 def listed(topic: str) -> list[dict]:

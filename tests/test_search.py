@@ -85,5 +85,9 @@ def test_what_is_no_space_is_refused(space, words):
         search(make, source(), relative_l2, WHOLE, space, validate=source(8, 1))
     with pytest.raises(UsageError, match="low < high"):
         Between(0.0, 1.0)
+    with pytest.raises(UsageError, match="different devices"):
+        searched(devices=[])
+    with pytest.raises(UsageError, match="fields of TrainConfig and arguments of `make`, received 'lr'"):
+        searched({"lr": (1e-3,)})
     with pytest.raises(UsageError, match="one seed"):
         searched(config=TrainConfig(seed=(0, 1)))

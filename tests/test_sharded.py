@@ -250,6 +250,7 @@ def test_what_orbax_wrote_is_what_was_there_and_a_flipped_bit_is_found(tmp_path)
 
     tree = {"w": jax.random.normal(jax.random.key(0), (3, 8)), "key": jax.random.key(7)}
     saver = ShardedSaver(tmp_path, keep=2)
+    (tmp_path / ".000000000.writing").mkdir()  # of a process that was killed
     for step in (1, 2, 3):
         saver.save(step, jax.tree.map(jax.device_put, tree, lying(4)), {"step": step})
     saver.wait()

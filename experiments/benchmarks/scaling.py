@@ -38,7 +38,6 @@ from pdesurr.train import TrainState, adamw
 from pdesurr.train.parallel import Layout
 from pdesurr.train.slices import SlicedLayout
 from pdesurr.train.step import Engine
-from pdesurr.types import parameter_count
 
 FLOAT, HEAD = 4, 128
 # Of one GPU, from its maker's data sheet (H100 SXM: dense TF32 products, HBM3, NVLink and one 400 Gb/s port, a direction each), and the
@@ -183,8 +182,7 @@ def main() -> None:
         (Work(nodes=1024, batch=1, modes=32, width=32, axes=3, slices=32), 4),
         (Work(nodes=1024, batch=16, modes=32, width=32, axes=3, batches=16, slices=32), 64))]
     harness.finish("scaling", rows, options.json, counted=counted, predicted=large, gpu=GPU, attained=ATTAINED,
-                   model={"flops_a_second": 1 / per_flop if per_flop else None, "bytes_a_second": 1 / per_byte if per_byte else None,
-                          "parameters": {"base": parameter_count(FNO(1, 1, (12, 12), 32, 4, key=jax.random.key(0)))}})
+                   model={"flops_a_second": 1 / per_flop if per_flop else None, "bytes_a_second": 1 / per_byte if per_byte else None})
 
 
 if __name__ == "__main__":

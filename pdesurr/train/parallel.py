@@ -29,7 +29,7 @@ def check_places(devices: Any, kind: Any, slices: Any, folder: Any) -> None:
     """Raise `UsageError` for what is no place to train at."""
     require(kind in get_args(Parallel), "parallel", f"one of {', '.join(get_args(Parallel))}", kind)
     require(is_whole(slices) and slices >= 1, "slices", "a whole number >= 1", slices)
-    require(folder is None or (isinstance(folder, str | Path) and str(folder) not in ("", ".")), "folder", "the name of a folder", folder)
+    require(folder is None or (isinstance(folder, str | Path) and folder != ""), "folder", "the name of a folder", folder)
     require(folder is None or not Path(folder).is_file(), "folder", "the name of a folder", f"the file {folder}")
     sound = devices is None or (isinstance(devices, Sequence) and len(devices) > 0 and all(isinstance(d, jax.Device) for d in devices)
                                 and len(set(devices)) == len(devices))

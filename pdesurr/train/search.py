@@ -19,6 +19,7 @@ from jaxtyping import PyTree
 from pdesurr.checks import DivergedError, expected, is_number, is_whole, require
 from pdesurr.train.config import TrainConfig
 from pdesurr.train.loop import fit
+from pdesurr.train.parallel import check_places
 from pdesurr.types import Objective
 
 FIELDS = {f.name for f in dataclasses.fields(TrainConfig)}
@@ -97,6 +98,7 @@ def search(make: Callable[..., PyTree], source: Any, objective: Objective, confi
     taken = FIELDS | ({p.name for p in arguments} if not any(p.kind == p.VAR_KEYWORD for p in arguments) else set(space))
     unknown = next((name for name in space if name not in taken), None)
     require(unknown is None, "space", "fields of TrainConfig and arguments of `make`", unknown)
+    check_places(devices, "members", 1, folder)
     for name, law in space.items():
         require(name not in ("seed", "epochs"), "space", "settings other than seed and epochs, which the search chooses", name)
         if not isinstance(law, Between) and (isinstance(law, str) or not isinstance(law, Sequence) or len(law) == 0):

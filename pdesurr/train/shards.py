@@ -30,18 +30,17 @@ def orbax() -> Any:
 
 class ShardedSaver:
     """Writes `folder/<step>/` with `state/`, `info.json` and `SHA256SUMS`, which appears whole or not at all: arrays are copied to the host
-    when `save` is called, the rest happens while training goes on. The newest `keep` stay. All
-    processes must call alike."""
+    when `save` is called, the rest happens while training goes on. The newest `keep` stay, what a kill left goes. All processes must call
+    alike."""
 
     def __init__(self, folder: Path, keep: int = 3):
         ocp = orbax()
         self.folder, self.keep, self._pending = folder.absolute(), keep, None
         # Its threads then meet those of other processes by messages, and not by a collective that could run into one of a step.
-        together = ocp.options.MultiprocessingOptions(active_processes=set(range(jax.process_count())))
-        self._writer: Any = ocp.AsyncCheckpointer(ocp.StandardCheckpointHandler(multiprocessing_options=together),
-                                                  multiprocessing_options=together)
+        processes = ocp.options.MultiprocessingOptions(active_processes=set(range(jax.process_count())))
+        self._writer: Any = ocp.AsyncCheckpointer(ocp.StandardCheckpointHandler(multiprocessing_options=processes),
+                                                  multiprocessing_options=processes)
         self._save = lambda path, tree: self._writer.save(path, args=ocp.args.StandardSave(tree))
-        self._behind: ThreadPoolExecutor = ThreadPoolExecutor(1)
 
     _pending: Future[None] | None
 
@@ -50,11 +49,14 @@ class ShardedSaver:
         self.wait()
         temporary = self.folder / f".{step:09d}.writing"
         if leads():
-            shutil.rmtree(temporary, ignore_errors=True)
+            for left in self.folder.glob(".*.writing"):
+                shutil.rmtree(left, ignore_errors=True)
             temporary.mkdir(parents=True)
         together("checkpoint folder")
         self._save(temporary / STATE, jax.tree.map(_safe, without_keys(tree)))
-        self._pending = self._behind.submit(self._finish, step, temporary, info)
+        behind = ThreadPoolExecutor(1, "pdesurr-saver")
+        self._pending = behind.submit(self._finish, step, temporary, info)
+        behind.shutdown(wait=False)  # its thread ends with its work
 
     def wait(self) -> None:
         """Until what has begun is on the disk. Raises `CheckpointError` if it could not be written."""
