@@ -1,6 +1,7 @@
 """What a trained surrogate is for, in small: the input of an equation from a few noisy readings of its output."""
 
 import dataclasses
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -28,7 +29,8 @@ class Recovery:
 
         |y - readings of the output|^2 / (2 noise^2) + |c|^2 / 2,
 
-    the most probable one. `truth` is the draw that was read, `at` the numbers of the nodes.
+    the most probable one. `truth` is the draw that was read, `at` the numbers of the nodes. With `log` it is log a whose components are
+    taken, of an input that is positive.
     """
 
     grid: Grid
@@ -38,36 +40,55 @@ class Recovery:
     at: np.ndarray
     values: Float[Array, "readings c"]
     noise: float
+    log: bool = False
 
     @classmethod
-    def of(cls, pde: AbstractPDE, grid: Grid, solve: Solve, seed: int = 0) -> "Recovery":
-        keys = jax.random.split(jax.random.key(seed), DRAWS + 2)
+    def of(cls, pde: AbstractPDE, grid: Grid, solve: Solve, seed: int = 0, *, readings: int = READINGS, directions: int = DIRECTIONS,
+           log: bool = False) -> "Recovery":
+        """`readings` evenly among the nodes of one axis, at random ones within the walls of several."""
+        count = max(DRAWS, 8 * directions)
+        keys = jax.random.split(jax.random.key(seed), count + 2)
         draws = np.asarray(jax.lax.map(lambda k: pde.sample(k, grid), keys[2:], batch_size=20))
-        mean, flat = draws.mean(axis=0), draws.reshape(DRAWS, -1)
+        draws = np.log(draws) if log else draws
+        mean, flat = draws.mean(axis=0), draws.reshape(count, -1)
         _, s, v = np.linalg.svd(flat - flat.mean(axis=0), full_matrices=False)
-        basis = (v[:DIRECTIONS] * s[:DIRECTIONS, None] / DRAWS**0.5).reshape(DIRECTIONS, *mean.shape)
+        basis = (v[:directions] * s[:directions, None] / count**0.5).reshape(directions, *mean.shape)
         nodes = mean[..., 0].size
-        at = np.arange(0, nodes, max(1, nodes // READINGS))
+        at = np.arange(0, nodes, max(1, nodes // readings)) if grid.ndim == 1 else _inside(grid, readings, seed)
         truth = pde.sample(keys[0], grid)
         end = solve(truth)
         exact, noise = end.reshape(nodes, -1)[at], NOISE * float(jnp.std(end))
         values = exact + noise * jax.random.normal(keys[1], exact.shape, exact.dtype)
-        return cls(grid, jnp.asarray(mean, truth.dtype), jnp.asarray(basis, truth.dtype), truth, at, values, noise)
+        return cls(grid, jnp.asarray(mean, truth.dtype), jnp.asarray(basis, truth.dtype), truth, at, values, noise, log)
+
+    @property
+    def start(self) -> Float[Array, " directions"]:
+        """The prior's mean."""
+        return jnp.zeros(len(self.basis))
 
     def input(self, c: Float[Array, " directions"]) -> Float[Array, "*grid c"]:
-        return self.mean + jnp.tensordot(c, self.basis, axes=1)
+        found = self.mean + jnp.tensordot(c, self.basis, axes=1)
+        return jnp.exp(found) if self.log else found
+
+    def read(self, model: Solve) -> Callable[[Array], Float[Array, "readings c"]]:
+        """The readings of c, with the output by `model`, in units of the noise and less the data."""
+        return lambda c: (model(self.input(c)).reshape(-1, self.values.shape[-1])[self.at] - self.values) / self.noise
 
     def objective(self, model: Solve) -> Callable[[Array], Float[Array, ""]]:
         """Of c, with the output by `model`."""
-        def of(c: Array) -> Array:
-            found = model(self.input(c)).reshape(-1, self.values.shape[-1])[self.at]
-            return (jnp.sum(((found - self.values) / self.noise) ** 2) + jnp.sum(c**2)) / 2
-
-        return of
+        misfit = self.read(model)
+        return lambda c: (jnp.sum(misfit(c) ** 2) + jnp.sum(c**2)) / 2
 
     def error(self, c: Array) -> float:
-        """The relative L2 error of the input."""
-        return float(metrics.relative_l2(self.input(c), self.truth, self.grid))
+        """The relative L2 error of the input (of its logarithm)."""
+        found, truth = self.input(c), self.truth
+        return float(metrics.relative_l2(*((jnp.log(found), jnp.log(truth)) if self.log else (found, truth)), self.grid))
+
+
+def _inside(grid: Grid, readings: int, seed: int) -> np.ndarray:
+    walls = [0 if b.periodic else 1 for b in grid.bases]
+    numbers = np.arange(math.prod(grid.shape)).reshape(grid.shape)[tuple(slice(w, n - w) for w, n in zip(walls, grid.shape, strict=True))]
+    return np.sort(np.random.default_rng(seed).choice(numbers.ravel(), readings, replace=False))
 
 
 def recover(bundle: Path, pde: Burgers, grid: Grid, seed: int = 0) -> dict[str, Any]:
@@ -78,10 +99,10 @@ def recover(bundle: Path, pde: Burgers, grid: Grid, seed: int = 0) -> dict[str, 
     """
     surrogate = load(Path(bundle))
     solve = lambda a: pde.solve(a, grid, method="heat_kernel")  # noqa: E731
-    problem, zero = Recovery.of(pde, grid, solve, seed), jnp.zeros(DIRECTIONS)
+    problem = Recovery.of(pde, grid, solve, seed)
     claim, truth = problem.objective(surrogate), problem.objective(solve)
-    alone = minimise(claim, zero, truth=truth)
-    corrected = trust_region(claim, truth, zero, radius=3.0, solves=20, tolerance=1e-3)
+    alone = minimise(claim, problem.start, truth=truth)
+    corrected = trust_region(claim, truth, problem.start, radius=3.0, solves=20, tolerance=1e-3)
     found = {"truth": problem.truth, "alone": problem.input(alone.x), "corrected": problem.input(corrected.x)}
     x = np.asarray(grid.bases[0].nodes)
     return {

@@ -35,11 +35,19 @@ Say = Callable[[str], None]
 
 @dataclasses.dataclass(frozen=True)
 class Entry:
-    """A row of a table with a preset of its own. `members`: as many trainings, of other seeds, as one ensemble."""
+    """A row, MODULE or MODULE:NAME, with a preset of its own, from its module, or the row's. `members`: as many trainings, of other
+    seeds, as one ensemble."""
 
     row: str
-    preset: Callable[[Any], Any]  # from the row's module
+    preset: Callable[[Any], Any] | None = None
     members: int = 1
+
+    def chosen(self, preset: str) -> tuple[Any, Any]:
+        """The row, and its sizes."""
+        module, _, name = self.row.partition(":")
+        found = importlib.import_module(module)
+        row = getattr(found, name or "ROW")
+        return row, self.preset(found) if preset == "cpu" and self.preset else row.presets[preset]
 
 
 ENTRIES = {
@@ -47,9 +55,15 @@ ENTRIES = {
         m.data(128), TrainConfig(epochs=500, batch_size=20, learning_rate=1e-3, ema_decay=0.99), size={"width": 128, "basis": 64})),
     "burgers-ensemble": Entry("burgers_fno", lambda m: m.Preset(
         m.data(256), TrainConfig(epochs=120, batch_size=20, learning_rate=5e-3, ema_decay=0.99), size={"width": 16, "head_width": 32}), 4),
+    "burgers-forced-fno": Entry("_maps:FORCED"),
     "darcy-fno": Entry("darcy_fno", lambda m: m.Preset(
         m.data(7, tests=(7, 5)), TrainConfig(epochs=40, batch_size=20, learning_rate=3e-3, ema_decay=0.99),
         size={"modes": 10, "width": 16, "head_width": 64})),
+    "darcy-lognormal-fno": Entry("_maps:LOGNORMAL"),
+    "darcy-mgno": Entry("darcy_mgno_multigrid", lambda m: m.Preset(
+        m.data(7, tests=(7,)), TrainConfig(epochs=50, batch_size=8, learning_rate=2e-3, ema_decay=0.99), size={"width": 16, "depth": 4})),
+    "heat-fno": Entry("_maps:HEAT"),
+    "navier-stokes-fno": Entry("_maps:VORTICITY"),
     "poisson-nsm": Entry("poisson_nsm", lambda m: m.Preset(24, 5000, 3e-3, size={"modes": 15, "width": 24})),
     "reaction-diffusion-nsm": Entry("reaction_05_nsm", lambda m: importlib.import_module("_reaction").Preset(
         64, 3000, 3e-3, size={"modes": 24, "time": 12, "width": 24})),
@@ -92,10 +106,9 @@ def from_the_equation(row: Any, preset: Any, seeds: range, folder: Path, say: Sa
 
 def make(name: str, preset: str, out: Path, say: Say) -> Surrogate:
     entry = ENTRIES[name]
-    module = importlib.import_module(entry.row)
-    chosen = entry.preset(module) if preset == "cpu" else module.ROW.presets["smoke"]
-    by = solved if isinstance(module.ROW, study.Row) else from_the_equation
-    surrogate = by(module.ROW, chosen, range(entry.members), RUNS / f"zoo-{name}-{preset}", say)
+    row, chosen = entry.chosen(preset)
+    by = solved if isinstance(row, study.Row) else from_the_equation
+    surrogate = by(row, chosen, range(entry.members), RUNS / f"zoo-{name}-{preset}", say)
     save_surrogate(surrogate, out / name, overwrite=True)
     say(f"{name}: " + ", ".join(f"{shape} {e['mean']:.4f}" for shape, e in surrogate.spec.errors.items()))
     return surrogate

@@ -17,27 +17,33 @@ Vector = np.ndarray
 
 
 class Flat:
-    """An objective of a pytree as one of a vector: compiled once, evaluations counted, the best kept.
+    """An objective of a pytree as one of a vector: compiled once, evaluations counted, the best kept. With `has_aux` it answers (number,
+    anything), and `found` lists what came beside the numbers.
 
     Raises `UsageError` for a start without numbers or with NaN, and for an objective that is not a scalar."""
 
-    def __init__(self, objective: Objective, start: PyTree):
+    def __init__(self, objective: Callable[[Any], Any], start: PyTree, has_aux: bool = False, name: str = "objective"):
         start = jax.tree.map(jnp.asarray, start)
         kinds = [v.dtype.name for v in jax.tree.leaves(start) if v.size]
         fine = any("float" in k for k in kinds) and not any("complex" in k for k in kinds)
         require(fine, "start", "an array or a pytree of arrays, of floats", kinds or "nothing")
         x, self.back = flattened(start)
         require(bool(jnp.all(jnp.isfinite(x))), "start", "finite numbers", "NaN or infinity")
-        check_scalar(lambda x: objective(self.back(x)), x, "objective")
+        require(callable(objective), name, "a function", type(objective).__name__)
+        check_scalar(lambda x: _number(objective(self.back(x)), has_aux, name), x, name)
         self.start, self.dtype, self.calls = np.asarray(x, np.float64), x.dtype, 0
         self.of_vector = lambda x: objective(self.back(x))
-        self._both = jax.jit(jax.value_and_grad(self.of_vector))
+        self._both, self.has_aux = jax.jit(jax.value_and_grad(self.of_vector, has_aux=has_aux)), has_aux
+        self.found: list[Any] = []
         self.best, self.lowest = self.start, math.inf
 
     def __call__(self, x: Vector) -> tuple[float, Vector]:
         """(value, gradient)."""
         self.calls += 1
         value, gradient = self._both(jnp.asarray(x, self.dtype))
+        if self.has_aux:
+            value, found = value
+            self.found.append(found)
         if float(value) == -math.inf:
             raise DivergedError("the objective is not bounded below: it came to minus infinity; set bounds, or add a penalty")
         if float(value) < self.lowest:
@@ -58,6 +64,14 @@ def check_scalar(function: Callable[[Any], Any], like: Any, name: str) -> None:
                        type(error).__name__, "a solver that is no jax function is called by jax.pure_callback") from error
     if getattr(found, "shape", None) != ():
         raise expected(name, "a function to one number, of shape ()", str(getattr(found, "shape", type(found))))
+
+
+def _number(answer: Any, has_aux: bool, name: str) -> Any:
+    if not has_aux:
+        return answer
+    if not (isinstance(answer, tuple) and len(answer) == 2):
+        raise expected(name, "with has_aux, a function to a pair (number, anything)", type(answer).__name__)
+    return answer[0]
 
 
 def scipy_functions(objective: Objective, start: PyTree) -> tuple[Callable[[Vector], float], Callable[[Vector], Vector], Vector]:

@@ -8,7 +8,8 @@ from typing import Any
 class Optimum:
     """`x`, of the start's structure; `claimed`: the objective there by the surrogate; `verified`: by the true solver (None: not asked).
     `calls` and `solves`: how often each was evaluated, with or without its gradient. `history`: what each step did. `message`: why it
-    ended, a sentence; `converged`: whether because nothing more was to be gained."""
+    ended, a sentence; `converged`: whether because nothing more was to be gained. `found`: what came beside the number of each true solve,
+    where that was asked for (`has_aux`)."""
 
     x: Any
     claimed: float
@@ -18,6 +19,7 @@ class Optimum:
     history: list[dict[str, float]] = dataclasses.field(repr=False)
     message: str
     converged: bool
+    found: list[Any] = dataclasses.field(default_factory=list, repr=False)
 
     @property
     def gap(self) -> float | None:

@@ -22,13 +22,14 @@ AGREED = 1.05  # largest r_hat
 class Posterior:
     """`samples`, of the start's structure, `(chains, samples, ...)`. `r_hat` (near 1 where the chains agree) and `effective` (how many
     independent draws they are worth): the worst over all numbers. `acceptance`: mean; `divergent`: share of transitions that left the
-    density's scale, which should be none."""
+    density's scale, which should be none. `gradients`: how often the density was evaluated with its gradient, warm-up and all chains."""
 
     samples: Any
     r_hat: float
     effective: float
     acceptance: float
     divergent: float
+    gradients: int
 
 
 def posterior(log_density: Callable[[Any], Float[Array, ""]], start: PyTree, *, key: Key, samples: int = 500, warmup: int = 300,
@@ -54,25 +55,26 @@ def posterior(log_density: Callable[[Any], Float[Array, ""]], start: PyTree, *, 
     if not bool(jnp.isfinite(value) & jnp.all(jnp.isfinite(slope))):
         raise DivergedError("the log density or its gradient is not finite at the start; begin elsewhere")
 
-    def chain(key: Key) -> tuple[Array, Array, Array]:
+    def chain(key: Key) -> tuple[Array, ...]:
         first, warm, run = jax.random.split(key, 3)
         begin = x + spread * jax.random.normal(first, x.shape, x.dtype)
-        (state, found), _ = blackjax.window_adaptation(blackjax.nuts, density).run(warm, begin, num_steps=warmup)  # pyright: ignore
+        (state, found), warmed = blackjax.window_adaptation(blackjax.nuts, density).run(warm, begin, num_steps=warmup)  # pyright: ignore
         step = blackjax.nuts(density, **found).step
 
         def one(state: Any, key: Key) -> tuple[Any, Any]:
             info: Any
             state, info = step(key, state)
-            return state, (state.position, info.acceptance_rate, info.is_divergent)
+            return state, (state.position, info.acceptance_rate, info.is_divergent, info.num_integration_steps)
 
-        return jax.lax.scan(one, state, jax.random.split(run, samples))[1]
+        *parts, steps = jax.lax.scan(one, state, jax.random.split(run, samples))[1]
+        return *parts, jnp.sum(steps) + jnp.sum(warmed.info.num_integration_steps)
 
     with jax.numpy_dtype_promotion("standard"), jax.numpy_rank_promotion("allow"):
-        draws, accepted, left = jax.jit(jax.vmap(chain))(jax.random.split(key, chains))
+        draws, accepted, left, steps = jax.jit(jax.vmap(chain))(jax.random.split(key, chains))
         r_hat, effective = (np.asarray(f(draws)) for f in (
             blackjax.diagnostics.potential_scale_reduction, blackjax.diagnostics.effective_sample_size))
     if not r_hat.max() < AGREED:
         warnings.warn(f"the chains do not agree: r_hat {r_hat.max():.2f}, {effective.min():.0f} effective draws; take a longer warm-up "
                       "and more samples, or scale x so that all numbers are of like size", stacklevel=2)
     return Posterior(jax.vmap(jax.vmap(back))(draws), float(r_hat.max()), float(effective.min()), float(jnp.mean(accepted)),
-                     float(jnp.mean(left, dtype=x.dtype)))
+                     float(jnp.mean(left, dtype=x.dtype)), int(jnp.sum(steps)))

@@ -1,6 +1,7 @@
 """Optimisation by a surrogate that the true solver corrects: as few true solves as possible, and no worse a point than the start."""
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import jax.numpy as jnp
@@ -8,7 +9,7 @@ import numpy as np
 from jaxtyping import PyTree
 
 from pdesurr.checks import DivergedError, require
-from pdesurr.optimise.doors import Flat, Objective, Vector, box_of, check_scalar
+from pdesurr.optimise.doors import Flat, Objective, Vector, box_of
 from pdesurr.optimise.minimise import by_scipy
 from pdesurr.optimise.optimum import Optimum
 
@@ -56,8 +57,8 @@ class _Curvature:
             self.parts.append((v, c))
 
 
-def trust_region(objective: Objective, truth: Objective, start: PyTree, *, radius: float, bounds: tuple[Any, Any] | None = None,
-                 solves: int = 50, tolerance: float = 1e-6) -> Optimum:
+def trust_region(objective: Objective, truth: Callable[[Any], Any], start: PyTree, *, radius: float,
+                 bounds: tuple[Any, Any] | None = None, solves: int = 50, tolerance: float = 1e-6, has_aux: bool = False) -> Optimum:
     """A local minimum of `truth(x)`, found through `objective(x)`, the same number by a surrogate: trust-region model management.
 
     About the best point x_k so far the surrogate is corrected to the truth's value and gradient,
@@ -72,7 +73,9 @@ def trust_region(objective: Objective, truth: Objective, start: PyTree, *, radiu
 
     `truth` is evaluated with its gradient, at most `solves` times. `radius`: the first, in x's own units: scale x so that all numbers are
     of like size. Ends when the decrease predicted, relative to the value, or the radius, to the first, is at most `tolerance`. `verified`
-    is never above the truth at the start. The history: truth, radius, and ratio of true to predicted decrease, of each solve.
+    is never above the truth at the start. The history: truth, radius, and ratio of true to predicted decrease, of each solve. With `has_aux`,
+    `truth` answers (number, anything), say the fields that it solved for, and the optimum's `found` lists what came with each solve:
+    training data for `refine`.
 
     Raises `UsageError` for bad arguments and `DivergedError` where the truth or the surrogate is not finite at the start; where the truth
     is not finite later, that step is refused. Source: Alexandrov, Lewis, Gumbert, Green and Newman, J. Aircraft 38 (2001); Alexandrov,
@@ -82,9 +85,7 @@ def trust_region(objective: Objective, truth: Objective, start: PyTree, *, radiu
     require(math.isfinite(radius) and radius > 0, "radius", "a number > 0", radius)
     require(isinstance(solves, int) and solves >= 1, "solves", "a whole number >= 1", solves)
     require(tolerance >= 0, "tolerance", "a number >= 0", tolerance)
-    surrogate = Flat(objective, start)
-    check_scalar(truth, surrogate.pytree(surrogate.start), "truth")
-    true = Flat(truth, start)
+    surrogate, true = Flat(objective, start), Flat(truth, start, has_aux, "truth")
     lower, upper = box_of(bounds, surrogate)
     x, size = surrogate.start, radius
     value, gradient = true(x)
@@ -111,4 +112,4 @@ def trust_region(objective: Objective, truth: Objective, start: PyTree, *, radiu
         corrected = _Corrected(surrogate, curvature, x, value, gradient)
         size = size * (SHRINK if ratio < POOR else GROW if ratio > GOOD and long else 1.0)
     claimed = float(surrogate.of_vector(jnp.asarray(x, surrogate.dtype)))
-    return Optimum(surrogate.pytree(x), claimed, value, surrogate.calls, true.calls, history, message, converged)
+    return Optimum(surrogate.pytree(x), claimed, value, surrogate.calls, true.calls, history, message, converged, true.found)

@@ -11,6 +11,7 @@ from pdesurr.pdes.burgers_2d import Burgers2D
 from pdesurr.pdes.cavity import Cavity
 from pdesurr.pdes.darcy import Darcy
 from pdesurr.pdes.flow_mixing import FlowMixing
+from pdesurr.pdes.forced_burgers import ForcedBurgers
 from pdesurr.pdes.gray_scott import GrayScott
 from pdesurr.pdes.heat import Heat
 from pdesurr.pdes.helmholtz import Helmholtz
@@ -29,7 +30,7 @@ from pdesurr.pdes.wave import Wave
 
 __all__ = [
     "AbstractEvolution", "AbstractPDE", "AbstractPeriodicEvolution", "Advection", "AllenCahn", "Burgers", "Burgers2D", "Cavity",
-    "Darcy", "FlowMixing", "GaussianStart", "GrayScott", "Heat", "Helmholtz", "KernelStart", "KleinGordon", "KortewegDeVries",
+    "Darcy", "FlowMixing", "ForcedBurgers", "GaussianStart", "GrayScott", "Heat", "Helmholtz", "KernelStart", "KleinGordon", "KortewegDeVries",
     "KuramotoSivashinsky", "LogNormal", "Lorenz96", "NavierStokes", "NonlinearDiffusion", "NonlinearPoisson", "PiecewiseConstant",
     "Poisson", "QuasilinearPoisson", "ReactionDiffusion", "Setting", "Trigonometric", "UnsteadyCavity",
     "Wave",

@@ -42,6 +42,7 @@ from pdesurr.pdes import (
     AllenCahn,
     Burgers,
     Burgers2D,
+    ForcedBurgers,
     GrayScott,
     Heat,
     KortewegDeVries,
@@ -79,6 +80,12 @@ def burgers_wave(nu: float, a: float = 0.8, mean: float = 0.3) -> Callable[[Any,
     return exact
 
 
+def forced_wave(nu: float, force: float = 0.7) -> Callable[[Any, Any], Any]:
+    """A uniform force: the same wave seen from an accelerated frame."""
+    wave = burgers_wave(nu)
+    return lambda t, x: (force * t + wave(t, x - force * t**2 / 2), force + 0 * x)
+
+
 def burgers_2d_wave(nu: float) -> Callable[..., Any]:
     """u = v = W(x + y, 2 t), W a solution in one dimension."""
     wave = burgers_wave(nu, 0.3)
@@ -97,6 +104,10 @@ def taylor_green(nu: float, k: float) -> Callable[..., Any]:
 
 def total(u, grid):
     return np.asarray(grid.integral(u))
+
+
+def total_force(u, grid):
+    return float(grid.integral(u)[1])
 
 
 def square(u, grid):
@@ -132,6 +143,7 @@ EVOLUTIONS = {
     "KuramotoSivashinsky": EvolutionCase(KuramotoSivashinsky(length=32.0), None, 64, 2.0, 16, (total,)),
     "AllenCahn": EvolutionCase(AllenCahn(epsilon=0.01), None, 64, 0.5, 8, (), (allen_cahn_energy,)),
     "Burgers2D": EvolutionCase(Burgers2D(nu=0.3, length=2 * np.pi), burgers_2d_wave(0.3), 48, 0.25, 8, (), (peak,)),
+    "ForcedBurgers": EvolutionCase(ForcedBurgers(nu=0.3, length=2 * np.pi), forced_wave(0.3), 96, 0.5, 8, (total_force,)),
     "GrayScott": EvolutionCase(GrayScott(length=0.5), None, 24, 60.0, 30, amplitude=0.05, centre=(0.5, 0.25)),
     "ReactionDiffusion": EvolutionCase(ReactionDiffusion(nu=0.05), None, 48, 0.4, 8, amplitude=0.1, centre=(0.4,)),
     "NavierStokes": EvolutionCase(NavierStokes(nu=0.002, forcing=0.0), taylor_green(0.002, 2 * np.pi), 32, 2.0, 20, (total,),

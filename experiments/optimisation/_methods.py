@@ -1,0 +1,45 @@
+"""A minimum by three ways, and what each costs in true solves."""
+
+import math
+import time
+from collections.abc import Callable
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array
+
+from pdesurr.optimise import minimise, trust_region
+from pdesurr.surrogates import Surrogate
+
+Objective = Callable[[Array], Array]
+
+
+def double(surrogate: Surrogate) -> Surrogate:
+    """The same weights in float64."""
+    return jax.tree.map(lambda v: v.astype(jnp.float64) if eqx.is_inexact_array(v) else v, surrogate)
+
+
+def three(claim: Objective, truth: Objective, start: Array, labels: dict[str, Any], *, radius: float, least: float | None = None,
+          error: Callable[[Array], float] | None = None) -> list[dict[str, Any]]:
+    """Rows of the solver alone, the surrogate alone, and the surrogate that the solver corrects. `excess`: the objective above the least
+    that is known (the lowest of the three if None), by the true solver. `solves` counts its evaluations, with gradients."""
+    runs = {"solver alone": lambda: minimise(truth, start, steps=400),
+            "surrogate alone": lambda: minimise(claim, start, truth=truth, steps=400),
+            "surrogate corrected": lambda: trust_region(claim, truth, start, radius=radius, solves=30, tolerance=1e-4)}
+    rows, paths = [], []
+    for method, run in runs.items():
+        began = time.perf_counter()
+        found = run()
+        alone = method == "solver alone"
+        rows.append({**labels, "method": method, "claimed": None if alone else found.claimed,
+                     "verified": found.claimed if alone else found.verified, "solves": found.calls if alone else found.solves,
+                     "error": error(found.x) if error else None, "seconds": time.perf_counter() - began})
+        paths.append([(step["claimed"], step["calls"]) for step in found.history] if alone else
+                     [(step.get("truth", math.inf), i) for i, step in enumerate(found.history, 1)])
+    least = min(r["verified"] for r in rows) if least is None else least
+    for row, path in zip(rows, paths, strict=True):
+        row["excess"] = row["verified"] / least - 1
+        row["solves_to_one_per_cent"] = next((count for value, count in path if value <= 1.01 * least), None)
+    return rows
