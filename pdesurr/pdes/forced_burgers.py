@@ -7,7 +7,7 @@ from jaxtyping import Array, Float
 
 from pdesurr.fields import AbstractField, Grid, d
 from pdesurr.pdes._inputs import require_numbers
-from pdesurr.pdes._prior import AbstractRandomStart, AbstractStart, GaussianStart, KernelField
+from pdesurr.pdes._prior import AbstractRandomStart, AbstractStart, GaussianStart, KernelStart
 from pdesurr.types import Key
 
 Pair = tuple[AbstractField, AbstractField]
@@ -17,7 +17,7 @@ class ForcedBurgers(AbstractRandomStart):
     """u_t + (u^2 / 2)_x = nu u_xx + w,  w_t = 0 on (0, length), periodic; (u, w)(., 0) -> (u, w)(., horizon).
 
     w is a control, held for one slot of length `horizon`: roll-outs put the next one in its place. mean(u) grows by mean(w) t. Prior: u
-    of the law `prior`, standard deviation about 0.6; w independent, `strength` times `KernelField(scale)`. (Holl, Koltun and Thuerey, ICLR
+    of the law `prior`, standard deviation about 0.6; w independent, `strength` times `KernelStart(scale)`; both without mean. (Holl, Koltun and Thuerey, ICLR
     2020, and Wei et al., NeurIPS 2024, control the same equation at nu = 0.01 over ten slots of 0.1, between walls.)
     Good values: nu = 0.01 on 128 nodes.
     """
@@ -47,9 +47,9 @@ class ForcedBurgers(AbstractRandomStart):
         return (self.length,)
 
     @property
-    def force(self) -> KernelField:
+    def force(self) -> KernelStart:
         """The law of w at `strength` 1."""
-        return KernelField(self.scale, 32)
+        return KernelStart(self.scale, 32)
 
     @property
     def fastest(self) -> float:

@@ -22,7 +22,7 @@ from pdesurr.data.sources import AbstractSource
 from pdesurr.train import checkpoint
 from pdesurr.train.books import Log, check_books, mean_of, plain, unplain
 from pdesurr.train.config import TrainConfig
-from pdesurr.train.feed import feed
+from pdesurr.train.feed import Resident, feed
 from pdesurr.train.identity import architecture, difference, fingerprint, identity_of
 from pdesurr.train.optimisers import adamw
 from pdesurr.train.parallel import Layout, MemberLayout, Parallel, check_devices, check_members, check_places
@@ -31,7 +31,7 @@ from pdesurr.train.processes import any_of, leads, without_waiting
 from pdesurr.train.shards import ShardedSaver
 from pdesurr.train.slices import SlicedLayout
 from pdesurr.train.state import TrainState
-from pdesurr.train.step import Engine, keep_best, validation
+from pdesurr.train.step import Engine, keep_best, slow_in_loops, validation
 from pdesurr.types import Objective
 
 Kind = Literal["safetensors", "orbax"]
@@ -167,6 +167,7 @@ class _Run:
 
     def train(self, asked_to_stop: Callable[[], int | None]) -> FitResult:
         state, books = self._start()
+        self._cut(state)
         saved_at = time.monotonic()
         with progress("training", self.config.epochs, books["epoch"]) as advance:
             while books["epoch"] < self.config.epochs:
@@ -192,6 +193,14 @@ class _Run:
         weights = state.best if self.validate else state.ema
         found = eqx.combine(self.layout.whole(weights), self.static)
         return FitResult(found, self.layout.whole(state), self.history, books["resumed_at"])
+
+    def _cut(self, state: TrainState) -> None:
+        """Steps one by one where a loop of them would take a CPU far longer."""
+        trace = getattr(self.run_segment, "trace", None)
+        if trace is not None and isinstance(self.feed, Resident) and self.layout.devices[0].platform == "cpu":
+            arrays, numbers = next(self.feed(0))
+            if slow_in_loops(trace(state, arrays, numbers).jaxpr):
+                self.feed.segment = 1
 
     def _epoch(self, state: TrainState, books: dict, asked_to_stop: Callable) -> tuple[TrainState, bool]:
         """The rest of one epoch; False if a signal cut it short."""

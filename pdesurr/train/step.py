@@ -71,15 +71,27 @@ class Engine:
         return new, {"loss": loss, "gradient_norm": norm}
 
     def segment(self, state: TrainState, source: Any, numbers: Int[Array, "steps batch"]) -> tuple[TrainState, Metrics]:
-        """Many steps in one `lax.scan`; metrics are means over those whose update was kept."""
+        """Many steps in one `lax.scan`, one without; metrics are means over those whose update was kept."""
 
         def body(s: TrainState, n: Array) -> tuple[TrainState, Metrics]:
             s, metrics = self.step(s, source, n)
             good = jnp.isfinite(metrics["loss"]) & jnp.isfinite(metrics["gradient_norm"])
             return s, {name: jnp.where(good, v, jnp.nan) for name, v in metrics.items()}
 
-        state, metrics = jax.lax.scan(body, state, numbers)
+        state, metrics = jax.lax.scan(body, state, numbers) if len(numbers) > 1 else body(state, numbers[0])
         return state, {name: jnp.nanmean(v) for name, v in metrics.items()}
+
+
+def slow_in_loops(jaxpr: Any) -> bool:
+    """Whether a program convolves: within a loop XLA leaves the transposes of convolutions to a CPU in an order that takes it eight to
+    fifteen times as long (jax 0.10 to 0.12: what puts them in order looks at the entry of the program alone)."""
+    for equation in jaxpr.eqns:
+        if equation.primitive.name == "conv_general_dilated":
+            return True
+        inner = jax.tree.leaves(equation.params, is_leaf=lambda v: hasattr(v, "eqns") or hasattr(v, "jaxpr"))
+        if any(slow_in_loops(getattr(v, "jaxpr", v)) for v in inner if hasattr(v, "eqns") or hasattr(v, "jaxpr")):
+            return True
+    return False
 
 
 def validation(static: Any, objective: Objective, split: bool) -> Callable[..., Array]:
