@@ -7,26 +7,17 @@ where a file is out of date.
 """
 
 import json
-import statistics
 import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import in_use  # pyright: ignore[reportMissingImports]
+from cells import NONE, number, said, table  # pyright: ignore[reportMissingImports]
 from figures import TABLES, draw, load  # pyright: ignore[reportMissingImports]
 
 HERE = Path(__file__).resolve().parent
 PAGES = (HERE.parent / "README.md", HERE / "README.md")
-NONE = "not run"
-
-
-def number(value: float | None, digits: int = 3) -> str:
-    return NONE if value is None else f"{value:.{digits}g}"
-
-
-def table(head: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
-    lines = [head, ("---",) * len(head), *rows]
-    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 
 
 def runs() -> str:
@@ -182,10 +173,6 @@ def listed(topic: str) -> list[dict]:
     return json.loads(found)["rows"]
 
 
-def said(value: float | None, form: str, none: str = NONE) -> str:
-    return none if value is None else form.format(value)
-
-
 def physics_informed() -> str:
     """One line for each script of the physics-informed table."""
     own = lambda e: e if e == "exact" else said(e, "{:.0e}", "")  # noqa: E731
@@ -246,46 +233,6 @@ def sampling() -> str:
     return table(("problem", "points", "error, mean", "standard deviation", "seeds", "training"), rows)
 
 
-def corrected() -> str:
-    """Claims, truths and true solves."""
-    r = load("optimisation/corrected")
-    if r is None:
-        return NONE
-    rows = [(x["problem"], x["method"], said(x["claimed"], "{:.4e}", ""), f"{x['verified']:.4e}", f"{100 * x['excess']:.2g} %",
-             str(x["solves"]), said(x.get("solves_to_one_per_cent"), "{:.0f}", "")) for x in r["rows"]]
-    return table(("problem", "method", "J claimed", "J verified", "above the minimum", "true solves", "to one per cent"), rows)
-
-
-def inverse() -> str:
-    """Inverse problems through pretrained surrogates: medians over the data's seeds."""
-    r = load("optimisation/inverse")
-    if r is None:
-        return NONE
-    rows = []
-    for name, method in dict.fromkeys((x["surrogate"], x["method"]) for x in r["rows"]):
-        found = [x for x in r["rows"] if (x["surrogate"], x["method"]) == (name, method)]
-        middle = lambda key: statistics.median(x[key] for x in found)  # noqa: E731, B023
-        near = [x["solves_to_one_per_cent"] for x in found if x["solves_to_one_per_cent"]]
-        rows.append((name, method, f"{100 * middle('excess'):.2g} %", f"{100 * max(x['excess'] for x in found):.2g} %",
-                     f"{middle('solves'):.0f}", f"{statistics.median(near):.0f}" if near else "", f"{middle('error'):.2f}",
-                     f"{middle('seconds'):.2g} s"))
-    return table(("surrogate", "method", "above the least", "at most", "true solves", "to one per cent", "error of the input",
-                  "time"), rows)
-
-
-def trust() -> str:
-    """What the pretrained surrogates know of their errors."""
-    r = load("optimisation/trust")
-    if r is None:
-        return NONE
-    share = lambda v: f"{100 * v:.0f} %"  # noqa: E731
-    rows = [(f"{s['surrogate']}, {s['estimate']}", x["row"], number(x["error"]["mean"]), share(x["coverage"]), share(x["bound_kept"]),
-             f"{x['spearman']:.2f}", share(x["novel"]), number(s["tolerance"]), share(x["guarded_kept"]), share(x["solved"]),
-             f"{1e3 * x['guarded_s']:.3g} ms", f"{1e3 * s['solver_s']:.3g} ms") for s in r["surrogates"] for x in s["rows"]]
-    return table(("surrogate, estimate", "inputs", "error, mean", "band covers", "bound holds", "rank correlation", "called novel",
-                  "tolerance", "guarded: within it", "solved", "a sample", "solver alone"), rows)
-
-
 def endurance() -> str:
     """Faults, what is expected of each, what was seen."""
     r = load("endurance")
@@ -310,7 +257,8 @@ BLOCKS: dict[str, Callable[[], str]] = {
     "darcy_import": darcy_import, "head_to_head": head_to_head,
     "neural_operators": neural_operators, "physics_informed": physics_informed, "spectral": spectral, "few_data": few_data,
     "random_grid": random_grid,
-    "losses": losses, "sampling": sampling, "corrected": corrected, "inverse": inverse, "trust": trust,
+    "losses": losses, "sampling": sampling, "corrected": in_use.corrected, "inverse": in_use.inverse,
+    "control": in_use.control, "permeability": in_use.permeability, "trust": in_use.trust,
     "scaling": scaling, "endurance": endurance, "mutants": mutants,
     "resolution": resolution, "scattered": scattered, "mono_curves": mono_curves,
     **{name: (lambda name=name: benchmark(name)) for name in BENCHMARKS},

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 
 import tyro
 
-from pdesurr.checks import require
+from pdesurr.checks import BundleError, require
 from pdesurr.commands_data import Export, Generate, Import, Inspect, pairs
 
 
@@ -310,10 +310,17 @@ class Zoo:
             say(f"{Path(str(self.source)) / zoo.CATALOGUE}: {len(entries)} pinned, {', '.join(entries)}", result=True)
             return entries
         names = list(zoo.catalogue(self.source)) if self.name is None else [self.name]
-        found = {}
+        found, bad = {}, []
         for name in names:
             folder = Path(self.source or zoo.SHIPPED) / name if len(Path(name).parts) == 1 else Path(name)
-            surrogate = zoo.load(folder) if len(Path(name).parts) > 1 else zoo.load(name, source=self.source or zoo.SHIPPED)
+            try:
+                surrogate = zoo.load(folder) if len(Path(name).parts) > 1 else zoo.load(name, source=self.source or zoo.SHIPPED)
+            except BundleError as error:
+                if self.action != "verify" or len(names) == 1:
+                    raise
+                bad.append(name)
+                say(f"{name}: refused: {error}", result=True)
+                continue
             spec, error = surrogate.spec, surrogate.error_estimate()
             found[name] = {"equation": spec.pde, "parameters": spec.parameters, "errors": spec.errors}
             if self.action == "show":
@@ -322,6 +329,8 @@ class Zoo:
                 measured = "not measured" if error is None else f"{error['mean']:.2e} (relative L2, mean)"
                 verdict = "sound" if self.action == "verify" else f"test error {measured}"
                 say(f"{name}: {spec.pde}, {spec.grid.ndim}-dimensional, {verdict}", result=True)
+        if bad:
+            raise BundleError(f"{', '.join(bad)}: not what the catalogue pins; get them again from their source")
         return found
 
 

@@ -140,7 +140,7 @@ def test_it_is_checked_by_the_true_solver(surrogate):
     assert errors.shape == (4,) and np.all(errors > 0.1)  # untrained, and known to be wrong
     with pytest.raises(UsageError, match="trained for"):
         surrogate.check_against_solver(_other(), samples=1, seed=0)
-    with pytest.raises(UsageError, match="the parameters it was trained for"):
+    with pytest.raises(UsageError, match="pde: expected nu = .*, as it was trained, received"):
         surrogate.check_against_solver(Burgers(nu=2 * float(PDE.nu)), samples=1, seed=0)
     for odd, words in ((np.zeros((0, 64, 1)), "at least one sample"), (np.zeros((64, 1), complex), "real numbers")):
         with pytest.raises(UsageError, match=words):

@@ -20,12 +20,13 @@ from pdesurr._runtime import Stopped, locked
 from pdesurr.checks import CheckpointError, DivergedError, UsageError
 from pdesurr.data.sources import ArraySource, PDESource
 from pdesurr.fields import FourierBasis, Grid
-from pdesurr.models import FNO, MoNO
+from pdesurr.models import FNO, MgNO, MoNO
 from pdesurr.objectives import relative_l2
 from pdesurr.pdes import Burgers
 from pdesurr.train import TrainConfig, adamw, fit
 from pdesurr.train.parallel import over_devices
-from pdesurr.train.step import Engine
+from pdesurr.train.state import TrainState
+from pdesurr.train.step import Engine, slow_in_loops
 from pdesurr.types import Batch, Samples
 
 GRID = Grid([FourierBasis(16)])
@@ -109,6 +110,24 @@ def test_gradients_over_devices_are_the_single_devices(x64):
     for other in found:
         for a, b in zip(jax.tree.leaves(plain), jax.tree.leaves(other), strict=True):
             np.testing.assert_allclose(a, b, atol=1e-6)
+
+
+def test_a_model_that_convolves_is_trained_step_by_step_on_a_cpu():
+    """A loop of its steps takes several times as long (see `slow_in_loops`); what it learns is the same."""
+    config, data = TrainConfig(epochs=2, batch_size=8), source(16)
+    net = MgNO(1, 1, (16,), 4, 1, key=jax.random.key(0))
+    one = fit(net, data, relative_l2, config, devices=jax.devices()[:1])
+    engine = Engine(eqx.partition(net, eqx.is_inexact_array)[1], relative_l2, adamw(4), config.ema_decay, None)
+    state = TrainState.create(eqx.filter(net, eqx.is_inexact_array), adamw(4), jax.random.key(0), jnp.asarray(1e-3))
+    numbers = jnp.arange(16, dtype=jnp.int32).reshape(2, 8)
+    assert slow_in_loops(jax.make_jaxpr(lambda s: engine.segment(s, data, numbers))(state).jaxpr)
+    assert not slow_in_loops(jax.make_jaxpr(lambda v: fno().model(Samples(data.grid, v)))(data.inputs[0]).jaxpr)
+    whole, _ = engine.segment(state, data, numbers)
+    for n in numbers:
+        state, metrics = engine.segment(state, data, n[None])
+    for x, y in zip(jax.tree.leaves(whole.params), jax.tree.leaves(state.params), strict=True):
+        np.testing.assert_allclose(x, y, atol=1e-6)
+    assert len(one.history) == 2 and np.isfinite(metrics["loss"])
 
 
 def test_compiled_step_gathers_nothing():

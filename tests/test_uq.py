@@ -8,8 +8,9 @@ from scipy.stats import spearmanr
 
 from pdesurr import metrics
 from pdesurr.checks import DivergedError, UsageError
-from pdesurr.pdes import Burgers, Darcy, Poisson
-from pdesurr.uq import Corrected, Novelty, calibrated, conformal_band, conformal_quantile, guarded
+from pdesurr.pdes import Burgers, Darcy, Poisson, ReactionDiffusion
+from pdesurr.surrogates import load
+from pdesurr.uq import Corrected, Novelty, Propagated, calibrated, conformal_band, conformal_quantile, guarded
 
 KEY = jax.random.key(0)
 POISSON, DARCY = Poisson(), Darcy()
@@ -136,6 +137,14 @@ def test_bad_input_is_refused_in_words():
         conformal_band(lambda a: a, np.zeros((20, 4, 1)), np.zeros((20, 4, 2)))
     with pytest.raises(UsageError, match="outputs: expected finite values"):
         conformal_band(lambda a: a, np.zeros((20, 4, 1)), np.full((20, 4, 1), np.nan))
+    band = conformal_band(lambda a: a, np.zeros((20, 4, 1)), np.ones((20, 4, 1)))
+    for wrong_u, words in ((jnp.zeros((5, 1)), "u: expected answers of shape"), (jnp.full((4, 1), jnp.nan), "u: expected finite")):
+        with pytest.raises(UsageError, match=words):
+            band(wrong_u)
+    with pytest.raises(UsageError, match="u: expected samples of shape"):
+        band.covers(jnp.zeros((3, 5, 1)), jnp.zeros((3, 5, 1)))
+    with pytest.raises(UsageError, match="solver: expected the true solver, after the surrogate"):
+        guarded(lambda v: v, load("poisson-nsm"), Corrected(POISSON, GRID), 0.1)
     a = draws(POISSON, GRID, 20)
     with pytest.raises(UsageError, match="none of them zero"):
         calibrated(Corrected(POISSON, GRID), lambda v: v, GRID, a, 0 * a)
@@ -143,3 +152,21 @@ def test_bad_input_is_refused_in_words():
         Corrected(POISSON, POISSON.grid(8))(jnp.asarray(a[0]), jnp.asarray(a[0]))
     with pytest.raises(UsageError, match="tolerance: expected a relative error > 0"):
         guarded(lambda a: a, lambda a: a, Corrected(POISSON, GRID), np.inf)
+
+
+def test_the_residual_carried_to_the_end_is_the_error_there():
+    surrogate, pde = load("reaction-diffusion-nsm"), ReactionDiffusion(nu=0.05)
+    grid, estimate = surrogate.spec.grid, Propagated(surrogate, pde)
+    a = jnp.asarray(draws(pde, grid, 12))
+    u = surrogate(a)
+    errors = np.asarray(jax.vmap(lambda v, s: metrics.relative_l2(v, pde.solve(s, grid), grid))(u, a))
+    sizes = np.asarray(jax.vmap(estimate)(a, u))
+    np.testing.assert_allclose(sizes, errors, rtol=0.25)
+    assert np.asarray(spearmanr(sizes, errors))[0] > 0.8
+    assert bool(jnp.all(jnp.isfinite(jax.grad(lambda v: estimate(v, surrogate(v)))(a[0]))))
+    with pytest.raises(UsageError, match="a, u: expected one sample and its answer"):
+        estimate(a, u)
+    with pytest.raises(UsageError, match="pde: expected an evolution, received 'Poisson'"):
+        Propagated(surrogate, POISSON)
+    with pytest.raises(UsageError, match="time, steps: expected whole numbers"):
+        Propagated(surrogate, pde, steps=0)

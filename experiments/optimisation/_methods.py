@@ -1,4 +1,4 @@
-"""A minimum by three ways, and what each costs in true solves."""
+"""What the scripts share: the true solver, and a minimum by three ways with what each costs in true solves."""
 
 import math
 import time
@@ -10,6 +10,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array
 
+from pdesurr.fields import Grid
 from pdesurr.optimise import minimise, trust_region
 from pdesurr.surrogates import Surrogate
 
@@ -21,15 +22,24 @@ def double(surrogate: Surrogate) -> Surrogate:
     return jax.tree.map(lambda v: v.astype(jnp.float64) if eqx.is_inexact_array(v) else v, surrogate)
 
 
+def on_finer(pde: Any, grid: Grid, factor: int = 1, **options: Any) -> Callable[[Array], Array]:
+    """The true solver for inputs on a grid, at work on `factor` times as many nodes an axis of it."""
+    fine, nodes = grid.with_shape(*(factor * n for n in grid.shape)), (slice(None, None, factor),) * grid.ndim
+    if factor == 1:
+        return lambda a: pde.solve(a, grid, **options)
+    return lambda a: pde.solve(grid.resample(a, *fine.shape), fine, **options)[nodes]
+
+
 def three(claim: Objective, truth: Objective, start: Array, labels: dict[str, Any], *, radius: float, least: float | None = None,
-          error: Callable[[Array], float] | None = None) -> list[dict[str, Any]]:
-    """Rows of the solver alone, the surrogate alone, and the surrogate that the solver corrects. `excess`: the objective above the least
-    that is known (the lowest of the three if None), by the true solver. `solves` counts its evaluations, with gradients."""
+          error: Callable[[Array], float] | None = None, solver: bool = True) -> list[dict[str, Any]]:
+    """Rows of the solver alone (unless `solver` is false), the surrogate alone, and the surrogate that the solver corrects. `excess`: the
+    objective above the least that is known (the lowest of these if None), by the true solver. `solves` counts its evaluations, with
+    gradients."""
     runs = {"solver alone": lambda: minimise(truth, start, steps=400),
             "surrogate alone": lambda: minimise(claim, start, truth=truth, steps=400),
             "surrogate corrected": lambda: trust_region(claim, truth, start, radius=radius, solves=30, tolerance=1e-4)}
     rows, paths = [], []
-    for method, run in runs.items():
+    for method, run in list(runs.items())[0 if solver else 1 :]:
         began = time.perf_counter()
         found = run()
         alone = method == "solver alone"

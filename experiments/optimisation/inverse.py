@@ -22,7 +22,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from experiments.optimisation._methods import double, three
+from experiments.optimisation._methods import double, on_finer, three
 from pdesurr.allocator import tune_allocator
 from pdesurr.pdes import Burgers, Darcy, Heat, LogNormal, NavierStokes, Poisson
 from pdesurr.recovery import Recovery
@@ -49,13 +49,7 @@ class Case:
     def of(self, surrogate: Any, seed: int) -> tuple[Recovery, Any]:
         """The problem with its data of that seed, and the true solver."""
         grid = surrogate.spec.grid if self.nodes is None else self.pde.grid(self.nodes)
-        fine = grid.with_shape(*(self.finer * n for n in grid.shape))
-
-        def solve(a: Any) -> Any:
-            if self.finer == 1:
-                return self.pde.solve(a, grid, **self.options)
-            return self.pde.solve(grid.resample(a, *fine.shape), fine, **self.options)[(slice(None, None, self.finer),) * grid.ndim]
-
+        solve = on_finer(self.pde, grid, self.finer, **self.options)
         return Recovery.of(self.pde, grid, solve, seed, **self.problem), solve
 
 
@@ -75,7 +69,8 @@ def one(name: str, surrogate: Any, seed: int) -> list[dict[str, Any]]:
     problem, solve = CASES[name].of(surrogate, seed)
     truth, start = problem.objective(solve), problem.start
     least = float(truth(of_least_squares(problem.read(solve), start))) if CASES[name].linear else None
-    return three(problem.objective(surrogate), truth, start, {"surrogate": name, "seed": seed}, radius=3.0, least=least, error=problem.error)
+    labels = {"surrogate": name, "seed": seed}
+    return three(problem.objective(surrogate), truth, start, labels, radius=3.0, least=least, error=problem.error)
 
 
 def of_least_squares(misfit: Any, start: Any) -> Any:
@@ -101,7 +96,8 @@ def main() -> None:
                 rows += one(name, surrogate, seed)
                 print(*rows[-3:], sep="\n", file=sys.stderr, flush=True)
     if options.json:
-        print(json.dumps({"comparison": "inverse", "preset": options.preset, "rows": rows, "environment": environment() | {"precision": "float64"}}))
+        print(json.dumps({"comparison": "inverse", "preset": options.preset, "rows": rows,
+                          "environment": environment() | {"precision": "float64"}}))
 
 
 if __name__ == "__main__":

@@ -42,8 +42,9 @@ def ensembles(problem: Any, models: dict[str, Any], members: int, seed: int) -> 
     rows, start = [], jax.random.normal(jax.random.key(100 + seed), (members, len(problem.start)))
     for by, model in models.items():
         began, steps = time.perf_counter(), 0
-        readings = jax.jit(lambda m, read=problem.read(model): lax.map(lambda c: read(c).ravel(), m, batch_size=20))
-        ensemble = EnsembleKalman(start, jnp.zeros(problem.values.size), jnp.ones(problem.values.size))  # in units of the noise, less the data
+        read, size = problem.read(model), problem.values.size
+        readings = jax.jit(lambda m, read=read: lax.map(lambda c: read(c).ravel(), m, batch_size=20))
+        ensemble = EnsembleKalman(start, jnp.zeros(size), jnp.ones(size))  # in units of the noise, less the data
         while not ensemble.done:
             ensemble, steps = ensemble.tell(readings(ensemble.ask()), jax.random.fold_in(jax.random.key(seed), steps)), steps + 1
         rows.append({"method": f"ensemble Kalman, {by}", "solves": members * steps if by == "solver" else 0, "x": ensemble.members.mean(0),
@@ -53,10 +54,10 @@ def ensembles(problem: Any, models: dict[str, Any], members: int, seed: int) -> 
 
 def most_probable(claim: Any, truth: Any, start: Any) -> list[dict[str, Any]]:
     """By the solver, and by the surrogate that it corrects."""
-    rows = []
-    for method, run in {"gradient, solver": lambda: minimise(truth, start, steps=400),
-                        "gradient, surrogate": lambda: minimise(claim, start, steps=400),
-                        "gradient, surrogate corrected": lambda: trust_region(claim, truth, start, radius=3.0, solves=30, tolerance=1e-4)}.items():
+    rows, runs = [], {
+        "gradient, solver": lambda: minimise(truth, start, steps=400), "gradient, surrogate": lambda: minimise(claim, start, steps=400),
+        "gradient, surrogate corrected": lambda: trust_region(claim, truth, start, radius=3.0, solves=30, tolerance=1e-4)}
+    for method, run in runs.items():
         began = time.perf_counter()
         found = run()
         rows.append({"method": method, "solves": found.calls if method.endswith("solver") else found.solves, "x": found.x,
@@ -75,7 +76,8 @@ def posteriors(claim: Any, truth: Any, at: Any, draws: int, warmup: int, seed: i
         mean, deviation = flat.mean(axis=0), flat.std(axis=0)
         known = known or (mean, deviation)
         rows.append({"method": f"posterior, {by}", "solves": {"solver": found.gradients, "surrogate corrected": 1}.get(by, 0),
-                     "x": jnp.asarray(mean), "seconds": time.perf_counter() - began, "off": float(np.max(np.abs(mean - known[0]) / known[1])),
+                     "x": jnp.asarray(mean), "seconds": time.perf_counter() - began,
+                     "off": float(np.max(np.abs(mean - known[0]) / known[1])),
                      "spread": float(np.max(np.maximum(deviation / known[1], known[1] / deviation))), "effective": found.effective,
                      "r_hat": found.r_hat})
     return rows

@@ -17,8 +17,8 @@ from pdesurr.types import Objective
 Samples = Float[Array, "..."] | Float[np.ndarray, "..."]
 
 
-def refine(surrogate: Surrogate, inputs: Samples, outputs: Samples, config: TrainConfig, *, rehearsal: tuple[Samples, Samples] | None = None,
-           objective: Objective = relative_l2) -> Surrogate:
+def refine(surrogate: Surrogate, inputs: Samples, outputs: Samples, config: TrainConfig, *,
+           rehearsal: tuple[Samples, Samples] | None = None, objective: Objective = relative_l2) -> Surrogate:
     """The surrogate trained on by `config` (`TrainConfig(epochs=20, batch_size=20, learning_rate=5e-4)`) on samples that the true solver
     answered where a search led, `(n, *grid, c)` on the grid of its training, together with `rehearsal`, samples of the law that it was
     trained on: without them it forgets that law.

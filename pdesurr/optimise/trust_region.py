@@ -73,9 +73,9 @@ def trust_region(objective: Objective, truth: Callable[[Any], Any], start: PyTre
 
     `truth` is evaluated with its gradient, at most `solves` times. `radius`: the first, in x's own units: scale x so that all numbers are
     of like size. Ends when the decrease predicted, relative to the value, or the radius, to the first, is at most `tolerance`. `verified`
-    is never above the truth at the start. The history: truth, radius, and ratio of true to predicted decrease, of each solve. With `has_aux`,
-    `truth` answers (number, anything), say the fields that it solved for, and the optimum's `found` lists what came with each solve:
-    training data for `refine`.
+    is never above the truth at the start. The history: truth, radius, and ratio of true to predicted decrease, of each solve. With
+    `has_aux`, `truth` answers (number, anything), say the fields that it solved for, and the optimum's `found` lists what came with each
+    solve: training data for `refine`.
 
     Raises `UsageError` for bad arguments and `DivergedError` where the truth or the surrogate is not finite at the start; where the truth
     is not finite later, that step is refused. Source: Alexandrov, Lewis, Gumbert, Green and Newman, J. Aircraft 38 (2001); Alexandrov,

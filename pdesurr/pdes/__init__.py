@@ -30,8 +30,8 @@ from pdesurr.pdes.wave import Wave
 
 __all__ = [
     "AbstractEvolution", "AbstractPDE", "AbstractPeriodicEvolution", "Advection", "AllenCahn", "Burgers", "Burgers2D", "Cavity",
-    "Darcy", "FlowMixing", "ForcedBurgers", "GaussianStart", "GrayScott", "Heat", "Helmholtz", "KernelStart", "KleinGordon", "KortewegDeVries",
-    "KuramotoSivashinsky", "LogNormal", "Lorenz96", "NavierStokes", "NonlinearDiffusion", "NonlinearPoisson", "PiecewiseConstant",
-    "Poisson", "QuasilinearPoisson", "ReactionDiffusion", "Setting", "Trigonometric", "UnsteadyCavity",
+    "Darcy", "FlowMixing", "ForcedBurgers", "GaussianStart", "GrayScott", "Heat", "Helmholtz", "KernelStart", "KleinGordon",
+    "KortewegDeVries", "KuramotoSivashinsky", "LogNormal", "Lorenz96", "NavierStokes", "NonlinearDiffusion", "NonlinearPoisson",
+    "PiecewiseConstant", "Poisson", "QuasilinearPoisson", "ReactionDiffusion", "Setting", "Trigonometric", "UnsteadyCavity",
     "Wave",
 ]

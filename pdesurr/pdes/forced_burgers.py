@@ -17,8 +17,8 @@ class ForcedBurgers(AbstractRandomStart):
     """u_t + (u^2 / 2)_x = nu u_xx + w,  w_t = 0 on (0, length), periodic; (u, w)(., 0) -> (u, w)(., horizon).
 
     w is a control, held for one slot of length `horizon`: roll-outs put the next one in its place. mean(u) grows by mean(w) t. Prior: u
-    of the law `prior`, standard deviation about 0.6; w independent, `strength` times `KernelStart(scale)`; both without mean. (Holl, Koltun and Thuerey, ICLR
-    2020, and Wei et al., NeurIPS 2024, control the same equation at nu = 0.01 over ten slots of 0.1, between walls.)
+    of the law `prior`, standard deviation about 0.6; w independent, `strength` times `KernelStart(scale)`; both without mean. (Wei
+    et al., NeurIPS 2024, control the same equation at nu = 0.01 over ten slots of 0.1, between walls.)
     Good values: nu = 0.01 on 128 nodes.
     """
 

@@ -138,7 +138,9 @@ class Surrogate(eqx.Module):
         sample by the first of the equation's routes that is right for it. Raises `UsageError` if `pde` is not the equation, with
         the parameters, that the surrogate was trained for."""
         require(type(pde).__name__ == self.spec.pde, "pde", f"the equation it was trained for, {self.spec.pde}", type(pde).__name__)
-        require(pde.parameters == self.spec.parameters, "pde", f"the parameters it was trained for, {self.spec.parameters}", pde.parameters)
+        ours, theirs = self.spec.parameters, pde.parameters
+        names = sorted(k for k in ours.keys() | theirs.keys() if ours.get(k) != theirs.get(k))
+        require(not names, "pde", f"{_said(ours, names)}, as it was trained", _said(theirs, names))
         require(route is None or route in pde.routes, "route", f"None or one of {', '.join(pde.routes)}", route)
         require(samples >= 1, "samples", "at least one", samples)
         grid, errors = self.spec.grid, np.full(samples, np.nan)
@@ -154,6 +156,10 @@ class Surrogate(eqx.Module):
             if np.isfinite(errors).all():
                 return errors
         raise expected("route", "one that is right for every sample (None tries all)", route, "train and check on more nodes")
+
+
+def _said(parameters: dict[str, float], names: list[str]) -> str:
+    return ", ".join(f"{k} = {parameters[k]:g}" if k in parameters else f"no {k}" for k in names)
 
 
 @eqx.filter_jit

@@ -5,5 +5,5 @@ from pdesurr.uq.estimates import AbstractEstimate, Calibrated, Corrected, Novelt
 from pdesurr.uq.guarded import Guarded, Routed, guarded
 from pdesurr.uq.spread import Disagreement, LastLayer
 
-__all__ = ["AbstractEstimate", "Band", "Calibrated", "Corrected", "Disagreement", "Guarded", "LastLayer", "Novelty", "Propagated", "Residual",
-           "Routed", "calibrated", "conformal_band", "conformal_quantile", "guarded"]
+__all__ = ["AbstractEstimate", "Band", "Calibrated", "Corrected", "Disagreement", "Guarded", "LastLayer", "Novelty", "Propagated",
+           "Residual", "Routed", "calibrated", "conformal_band", "conformal_quantile", "guarded"]

@@ -8,6 +8,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.core import Tracer
 from jaxtyping import Array, Float
 
 from pdesurr.checks import require
@@ -38,10 +39,16 @@ class Band(eqx.Module):
     kind: Kind = eqx.field(static=True)
 
     def __call__(self, u: Float[Array, "..."]) -> tuple[Float[Array, "..."], Float[Array, "..."]]:
+        """One answer or a batch. Raises `UsageError` for another shape and, outside jit, for values that are not finite."""
+        require(u.shape[-self.width.ndim :] == self.width.shape, "u", f"answers of shape {self.width.shape}, as calibrated", u.shape)
+        require(isinstance(u, Tracer) or bool(jnp.all(jnp.isfinite(u))), "u", "finite values", "NaN or infinity")
         return u - self.width, u + self.width
 
     def covers(self, u: Float[Array, "n *grid c"], truth: Float[Array, "n *grid c"]) -> float:
         """The share of samples (of points, if pointwise) whose truth lies inside."""
+        for name, values in (("u", u), ("truth", truth)):
+            same = values.shape[1:] == self.width.shape and len(u) == len(truth) > 0
+            require(same, name, f"samples of shape {self.width.shape}, as many of one as of the other", values.shape)
         inside = jnp.abs(truth - u) <= self.width[None]
         held = jnp.all(inside.reshape(len(u), -1), axis=1) if self.kind == "simultaneous" else inside
         return float(jnp.mean(held, dtype=jnp.float32))

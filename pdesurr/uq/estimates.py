@@ -48,6 +48,15 @@ class Corrected(AbstractEstimate):
         return norm(found) / norm(u)
 
 
+def grid_of_one(surrogate: Surrogate, a: Array, u: Array) -> Grid:
+    """The grid of one sample and its answer. Raises `UsageError` for a batch, or an answer that is not one to it."""
+    grid = surrogate.grid_of(a.shape)
+    single = a.shape[:-1] == grid.shape and u.shape == (*grid.shape, len(surrogate.spec.output))
+    require(single, "a, u", f"one sample and its answer, {(*grid.shape, len(surrogate.spec.output))}", (a.shape, u.shape),
+            "for a batch use jax.vmap")
+    return grid
+
+
 class Residual(AbstractEstimate):
     """||residual|| / ||u||, the residual that of the surrogate's own answer under `objective` (a `SpectralResidual`, say): for an evolution
     that the model answers in space and time, of which u is the end. In the residual's units: `calibrated` puts it into the error's. Raises
@@ -60,7 +69,7 @@ class Residual(AbstractEstimate):
         require(hasattr(self.objective, "squares"), "objective", "a SpectralResidual or a StencilResidual", type(self.objective).__name__)
 
     def __call__(self, a: Float[Array, "*grid c_in"], u: Float[Array, "*grid c"]) -> Float[Array, ""]:
-        grid = self.surrogate.grid_of(a.shape)
+        grid = grid_of_one(self.surrogate, a, u)
         square = self.objective.squares(self.surrogate.model, Samples(grid, a[None]))[0]
         return jnp.sqrt(square * grid.volume / jnp.sum(grid.norm(u) ** 2))
 
@@ -72,8 +81,9 @@ class Propagated(AbstractEstimate):
         e_t = L e + N'(u) e - r,   e(0) = 0,   r = u_t - L u - N(u),
 
     for an evolution u_t = L u + N(u) on a periodic grid that the model answers in space and time, of which u is the end. `time` Chebyshev
-    nodes hold the answer (best the model's own number: more only add rounding); `steps` of ETDRK2 carry e, which need not be accurate: a few per cent of e is enough. Unlike `Residual`, in the
-    error's own units, and it knows which errors the equation damps. Raises `UsageError` for another equation or grid.
+    nodes hold the answer (best the model's own number: more only add rounding); `steps` of ETDRK2 carry e, which need not be accurate: a
+    few per cent of e is enough. Unlike `Residual`, in the error's own units, and it knows which errors the equation damps. Raises
+    `UsageError` for another equation or grid.
     """
 
     surrogate: Surrogate
@@ -87,14 +97,15 @@ class Propagated(AbstractEstimate):
         require(self.time >= 3 and self.steps >= 1, "time, steps", "whole numbers, at least 3 and 1", (self.time, self.steps))
 
     def __call__(self, a: Float[Array, "*grid c_in"], u: Float[Array, "*grid c"]) -> Float[Array, ""]:
-        grid, horizon = self.surrogate.grid_of(a.shape), float(self.pde.record_times[-1])
+        grid, horizon = grid_of_one(self.surrogate, a, u), float(self.pde.record_times[-1])
         x = Grid([*grid.bases, ChebyshevBasis(self.time, 0.0, horizon)], (*grid.names, "t"))
         hat = jnp.moveaxis(x.transform(self.surrogate.model(Samples(grid, a), x)), -1, 0)  # (c, *grid_hat, time)
         values = x.bases[-1].functions(jnp.linspace(0.0, horizon, self.steps + 1, dtype=a.dtype)).T.astype(hat.dtype)  # pyright: ignore
         slopes = jnp.asarray(x.bases[-1].derivative_hat(hat, hat.ndim - 1, 1))  # pyright: ignore[reportAttributeAccessIssue]
         path, change = (jnp.moveaxis(v[0] if len(v) == 1 else v, -1, 0) for v in (hat @ values, slopes @ values))
         equation, dt = self.pde.semilinear(grid), horizon / self.steps
-        residual = change - jnp.asarray(equation.symbol).astype(path.dtype) * path - jax.vmap(equation.nonlinear)(path)
+        symbol = jnp.asarray(equation.symbol).astype(path.dtype)
+        residual = change - jax.vmap(lambda v: symbol * v + equation.nonlinear(v))(path)
         keep, first, second = (jnp.asarray(c).astype(path.dtype) for c in etdrk_coefficients(equation.symbol, dt, 2))
 
         def rate(e: Array, i: Array) -> Array:
@@ -128,8 +139,9 @@ class Novelty(AbstractEstimate):
         """From training inputs: as many components of one half as hold `energy` of its variance; deviations and rest from the other."""
         require(0 < energy < 1, "energy", "a share in (0, 1)", energy)
         inputs = np.asarray(inputs)
-        sound = len(inputs) >= 20 and bool(np.isfinite(inputs).all()) and bool(np.ptp(inputs) > 0)
-        require(sound, "inputs", "at least 20 samples, finite, not all alike", np.shape(inputs), "pde.sample draws such inputs")
+        sound = inputs.ndim >= 3 and len(inputs) >= 20 and bool(np.isfinite(inputs).all()) and bool(np.ptp(inputs) > 0)
+        said = "at least 20 samples (n, *grid, channels), finite, not all alike"
+        require(sound, "inputs", said, np.shape(inputs), "pde.sample draws such inputs")
         flat = np.asarray(inputs, np.float64).reshape(len(inputs), -1)
         half, other = flat[::2], flat[1::2]
         mean = half.mean(axis=0)

@@ -10,6 +10,7 @@ import numpy as np
 from jaxtyping import Array, Bool, Float
 
 from pdesurr.checks import DivergedError, require
+from pdesurr.surrogates import Surrogate
 from pdesurr.uq.estimates import AbstractEstimate
 
 Answer = Callable[[Array], Array]  # of one sample
@@ -31,6 +32,7 @@ class Guarded:
         require(0 < tolerance < math.inf, "tolerance", "a relative error > 0", tolerance)
         functions = callable(surrogate) and callable(solver)
         require(functions, "surrogate, solver", "functions of one sample", solver, "pass lambda a: pde.solve(a, grid)")
+        require(not isinstance(solver, Surrogate), "solver", "the true solver, after the surrogate", type(solver).__name__)
         require(isinstance(estimate, AbstractEstimate), "estimate", "one of pdesurr.uq's, best `calibrated`", type(estimate).__name__)
         self.tolerance, self.calls, self.solves = tolerance, 0, 0
 

@@ -15,7 +15,7 @@ from pdesurr.models import Ensemble
 from pdesurr.surrogates import Surrogate
 from pdesurr.types import Samples
 from pdesurr.uq.conformal import BATCH, Either
-from pdesurr.uq.estimates import AbstractEstimate
+from pdesurr.uq.estimates import AbstractEstimate, grid_of_one
 
 
 class Disagreement(AbstractEstimate):
@@ -29,7 +29,7 @@ class Disagreement(AbstractEstimate):
         require(sound, "surrogate", "one whose model is an Ensemble of at least two", type(self.surrogate.model.model).__name__)
 
     def __call__(self, a: Float[Array, "*grid c_in"], u: Float[Array, "*grid c"]) -> Float[Array, ""]:
-        scaled, grid = self.surrogate.model, self.surrogate.grid_of(a.shape)
+        scaled, grid = self.surrogate.model, grid_of_one(self.surrogate, a, u)
         each = scaled.output.decode(scaled.model.each(Samples(grid, scaled.input.encode(a)), grid))  # pyright: ignore
         return jnp.sqrt(jnp.mean(jax.vmap(lambda v: size(grid, v - u) ** 2)(each))) / size(grid, u)
 
@@ -78,7 +78,7 @@ class LastLayer(AbstractEstimate):
         return cls(surrogate, where, jnp.asarray(vectors / np.sqrt(values / noise + precision), weight.dtype))
 
     def __call__(self, a: Float[Array, "*grid c_in"], u: Float[Array, "*grid c"]) -> Float[Array, ""]:
-        grid = self.surrogate.grid_of(a.shape)
+        grid = grid_of_one(self.surrogate, a, u)
         spread = jnp.tensordot(self.root.T, _slopes(self.surrogate, self.where, a), axes=1)
         return size(grid, jnp.sqrt(jnp.sum(spread**2, axis=0))) / size(grid, u)
 
