@@ -121,7 +121,7 @@ def test_a_model_that_convolves_is_trained_step_by_step_on_a_cpu():
     state = TrainState.create(eqx.filter(net, eqx.is_inexact_array), adamw(4), jax.random.key(0), jnp.asarray(1e-3))
     numbers = jnp.arange(16, dtype=jnp.int32).reshape(2, 8)
     assert slow_in_loops(jax.make_jaxpr(lambda s: engine.segment(s, data, numbers))(state).jaxpr)
-    assert not slow_in_loops(jax.make_jaxpr(lambda v: fno().model(Samples(data.grid, v)))(data.inputs[0]).jaxpr)
+    assert not slow_in_loops(jax.make_jaxpr(lambda v: fno()(Samples(data.grid, v)))(data.inputs[0]).jaxpr)
     whole, _ = engine.segment(state, data, numbers)
     for n in numbers:
         state, metrics = engine.segment(state, data, n[None])

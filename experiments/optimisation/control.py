@@ -108,7 +108,7 @@ def refined(surrogate: Surrogate, lessons: range, draws: int, epochs: int) -> tu
         found += trust_region(claim, asked, problem.zero, radius=1.0, solves=15, has_aux=True).found
     inputs, outputs = (np.concatenate([np.asarray(pair[i], np.float32) for pair in found]) for i in range(2))
     own = jax.vmap(lambda k: PDE.sample(k, grid))(jax.random.split(jax.random.key(999), draws))
-    rehearsal = tuple(np.asarray(v, np.float32) for v in (own, jax.lax.map(jax.jit(truth(grid)), own, batch_size=50)))
+    rehearsal = np.asarray(own, np.float32), np.asarray(jax.lax.map(jax.jit(truth(grid)), own, batch_size=50), np.float32)
     config = TrainConfig(epochs=epochs, batch_size=20, learning_rate=1e-3, ema_decay=0.99)
     with jax.enable_x64(False):
         return refine(surrogate, inputs, outputs, config, rehearsal=rehearsal), len(found)

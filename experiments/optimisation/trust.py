@@ -61,6 +61,10 @@ def corrected(s: Surrogate, *_: Any) -> AbstractEstimate:
     return Corrected(make_pde(s.spec.pde, s.spec.parameters), s.spec.grid)
 
 
+def last_weight(s: Any) -> Any:
+    return s.model.model.head[-1].weight
+
+
 LATER: dict[str, Any] = {"horizon": 4.0, "intervals": 1, "history": 1}
 FLOW = NavierStokes(**LATER)
 WAVES = Darcy(coefficient=PiecewiseConstant(tau=8.0), refinement=1)
@@ -69,7 +73,7 @@ CASES = {
     "darcy-fno": Case(Darcy(refinement=1), WAVES, "shorter waves, tau = 8", corrected, stride=2),
     "navier-stokes-fno": Case(
         FLOW, NavierStokes(prior=GaussianStart(1.5 * 2**0.5 * 7**1.5, 7.0, 2.5), **LATER), "half as large again",
-        lambda s, a, u: LastLayer.of(s, lambda s: s.model.model.head[-1].weight, a, u), {"dt": FLOW.step_size(FLOW.grid(64))}, 2, 2),
+        lambda s, a, u: LastLayer.of(s, last_weight, a, u), {"dt": FLOW.step_size(FLOW.grid(64))}, 2, 2),
     "poisson-nsm": Case(Poisson(), Poisson(scale=0.1), "shorter waves, scale .1", corrected, stride=4),
     "reaction-diffusion-nsm": Case(
         ReactionDiffusion(nu=0.05), ReactionDiffusion(nu=0.05, scale=0.12), "shorter waves, scale .12",

@@ -7,7 +7,7 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "neural_operators"))
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from _navier_stokes import scalers as one_scale
+from _navier_stokes import scalers as one_scale  # pyright: ignore[reportMissingImports]
 
 from experiments.study import Data, Preset, Row
 from pdesurr.data import Dataset

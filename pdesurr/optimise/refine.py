@@ -35,11 +35,11 @@ def refine(surrogate: Surrogate, inputs: Samples, outputs: Samples, config: Trai
         require(sound, name, f"samples of shapes {shapes}, as many of one as of the other", tuple(np.shape(v) for v in pair))
         require(all(bool(np.isfinite(v).all()) for v in pair), name, "finite values", "NaN or infinity", "repair or drop those samples")
     dtype = next(v.dtype for v in jax.tree.leaves(surrogate.model) if jnp.issubdtype(jnp.result_type(v), jnp.floating))
-    together = tuple(np.concatenate([np.asarray(pair[i], dtype) for pair in pairs]) for i in range(2))
-    found = fit(surrogate.model, ArraySource(*together, grid), objective, config)
+    a, u = (np.concatenate([np.asarray(pair[i], dtype) for pair in pairs]) for i in range(2))
+    found = fit(surrogate.model, ArraySource(a, u, grid), objective, config)
     return Surrogate(found.model, dataclasses.replace(
-        spec, input=_widened(spec.input, together[0]), output=_widened(spec.output, together[1]), norms=_norms(surrogate, together[0]),
-        traits=_both(spec.traits, traits.ranges(together[0])) if spec.traits else {}, errors={},
+        spec, input=_widened(spec.input, a), output=_widened(spec.output, u), norms=_norms(surrogate, a),
+        traits=_both(spec.traits, traits.ranges(a)) if spec.traits else {}, errors={},
         training={**spec.training, "refined_samples": int(spec.training.get("refined_samples", 0)) + len(inputs)}))
 
 
