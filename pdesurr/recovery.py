@@ -44,8 +44,8 @@ class Recovery:
 
     @classmethod
     def of(cls, pde: AbstractPDE, grid: Grid, solve: Solve, seed: int = 0, *, readings: int = READINGS, directions: int = DIRECTIONS,
-           log: bool = False) -> "Recovery":
-        """`readings` evenly among the nodes of one axis, at random ones within the walls of several."""
+           log: bool = False, every: int = 1) -> "Recovery":
+        """`readings` evenly among the nodes of one axis; of several, at random ones within the walls, among every `every`-th an axis."""
         count = max(DRAWS, 8 * directions)
         keys = jax.random.split(jax.random.key(seed), count + 2)
         draws = np.asarray(jax.lax.map(lambda k: pde.sample(k, grid), keys[2:], batch_size=20))
@@ -54,7 +54,7 @@ class Recovery:
         _, s, v = np.linalg.svd(flat - flat.mean(axis=0), full_matrices=False)
         basis = (v[:directions] * s[:directions, None] / count**0.5).reshape(directions, *mean.shape)
         nodes = mean[..., 0].size
-        at = np.arange(0, nodes, max(1, nodes // readings)) if grid.ndim == 1 else _inside(grid, readings, seed)
+        at = np.arange(0, nodes, max(1, nodes // readings)) if grid.ndim == 1 else _inside(grid, readings, every, seed)
         truth = pde.sample(keys[0], grid)
         end = solve(truth)
         exact, noise = end.reshape(nodes, -1)[at], NOISE * float(jnp.std(end))
@@ -85,9 +85,10 @@ class Recovery:
         return float(metrics.relative_l2(*((jnp.log(found), jnp.log(truth)) if self.log else (found, truth)), self.grid))
 
 
-def _inside(grid: Grid, readings: int, seed: int) -> np.ndarray:
-    walls = [0 if b.periodic else 1 for b in grid.bases]
-    numbers = np.arange(math.prod(grid.shape)).reshape(grid.shape)[tuple(slice(w, n - w) for w, n in zip(walls, grid.shape, strict=True))]
+def _inside(grid: Grid, readings: int, every: int, seed: int) -> np.ndarray:
+    axes = zip(grid.bases, grid.shape, strict=True)
+    within = tuple(slice(0, n, every) if b.periodic else slice(every, n - 1, every) for b, n in axes)
+    numbers = np.arange(math.prod(grid.shape)).reshape(grid.shape)[within]
     return np.sort(np.random.default_rng(seed).choice(numbers.ravel(), readings, replace=False))
 
 

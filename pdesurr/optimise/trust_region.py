@@ -16,6 +16,7 @@ from pdesurr.optimise.optimum import Optimum
 POOR, GOOD = 0.25, 0.75  # ratios of true to predicted decrease below which the region shrinks, above which it grows
 SHRINK, GROW = 0.25, 2.0
 INNER = 100  # steps of the inner search
+ALONE = 400  # of the surrogate's own, before any correction
 
 
 class _Corrected:
@@ -61,7 +62,9 @@ def trust_region(objective: Objective, truth: Callable[[Any], Any], start: PyTre
                  bounds: tuple[Any, Any] | None = None, solves: int = 50, tolerance: float = 1e-6, has_aux: bool = False) -> Optimum:
     """A local minimum of `truth(x)`, found through `objective(x)`, the same number by a surrogate: trust-region model management.
 
-    About the best point x_k so far the surrogate is corrected to the truth's value and gradient,
+    First the truth is asked at the surrogate's own minimum, from which the search goes on if it is lower there than at the start: a
+    correction found far from a minimum, where gradients are large, misleads. About the best point x_k so far the surrogate is corrected
+    to the truth's value and gradient,
 
         m(x) = s(x) + (f - s)(x_k) + (grad f - grad s)(x_k) . (x - x_k) + (x - x_k) . B (x - x_k) / 2,
 
@@ -73,9 +76,9 @@ def trust_region(objective: Objective, truth: Callable[[Any], Any], start: PyTre
 
     `truth` is evaluated with its gradient, at most `solves` times. `radius`: the first, in x's own units: scale x so that all numbers are
     of like size. Ends when the decrease predicted, relative to the value, or the radius, to the first, is at most `tolerance`. `verified`
-    is never above the truth at the start. The history: truth, radius, and ratio of true to predicted decrease, of each solve. With
-    `has_aux`, `truth` answers (number, anything), say the fields that it solved for, and the optimum's `found` lists what came with each
-    solve: training data for `refine`.
+    is never above the truth at the start. The history: truth, radius, and, but for the first two, ratio of true to predicted decrease, of
+    each solve. With `has_aux`, `truth` answers (number, anything), say the fields that it solved for, and the optimum's `found` lists
+    what came with each solve: training data for `refine`.
 
     Raises `UsageError` for bad arguments and `DivergedError` where the truth or the surrogate is not finite at the start; where the truth
     is not finite later, that step is refused. Source: Alexandrov, Lewis, Gumbert, Green and Newman, J. Aircraft 38 (2001); Alexandrov,
@@ -91,8 +94,14 @@ def trust_region(objective: Objective, truth: Callable[[Any], Any], start: PyTre
     value, gradient = true(x)
     if not (math.isfinite(value) and math.isfinite(surrogate(x)[0])):
         raise DivergedError("the true or the surrogate's objective is not finite at the start; begin elsewhere")
-    curvature = _Curvature()
     history, message, converged = [{"truth": value, "radius": size}], f"all {solves} true solves spent", False
+    by_scipy(surrogate, "L-BFGS-B", lower, upper, ALONE, None)
+    if solves > 1 and not np.array_equal(surrogate.best, x):
+        new, new_gradient = true(surrogate.best)
+        history.append({"truth": new, "radius": size})
+        if new < value:
+            x, value, gradient = surrogate.best, new, new_gradient
+    curvature = _Curvature()
     corrected = _Corrected(surrogate, curvature, x, value, gradient)
     while true.calls < solves:
         by_scipy(corrected, "L-BFGS-B", np.maximum(lower, x - size), np.minimum(upper, x + size), INNER, None)
