@@ -1,15 +1,19 @@
-"""Other people's frames around a surrogate: PyTorch's autograd, an exported program, BlackJAX."""
+"""Other people's frames around a surrogate: SciPy, Flax NNX, Optax, PyTorch's autograd, an exported program, BlackJAX."""
 
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 import pytest
+from flax import nnx
+from test_surrogates import build
 
 import pdesurr
 from pdesurr.checks import DivergedError, UsageError
-from pdesurr.optimise import posterior, torch_function
+from pdesurr.models.flax import as_nnx
+from pdesurr.optimise import posterior, scipy_functions, torch_function
 from pdesurr.surrogates.deploy import deployed
 
 KEY = jax.random.key(0)
@@ -46,6 +50,66 @@ def test_pytorchs_autograd_gets_our_gradient(surrogate):
         torch_function(surrogate)(a.double())
     with pytest.raises(UsageError, match="float tensors"):
         torch_function(surrogate)(np.ones((64, 1)))
+
+
+COMPILED = []
+jax.monitoring.register_event_duration_secs_listener(
+    lambda name, *_, **__: COMPILED.append(name) if name.endswith("backend_compile_duration") else None)
+
+
+def by_scipy(J, a):
+    fun, jac, _ = scipy_functions(J, a)
+    return lambda x: (fun(x), jac(x))
+
+
+def by_nnx(J, a):
+    class Inside(nnx.Module):
+        def __init__(self, part):
+            self.part = part
+
+        def __call__(self, v):
+            return jnp.mean(self.part(v) ** 2)
+
+    del J
+    module = Inside(as_nnx(build()))
+    both = nnx.jit(lambda m, v: jax.value_and_grad(m)(v))
+    return lambda x: both(module, jnp.asarray(x).reshape(a.shape))
+
+
+def by_torch(J, a):
+    torch = pytest.importorskip("torch")
+    door = torch_function(J)
+
+    def both(x):
+        v = torch.tensor(x.reshape(a.shape), requires_grad=True)
+        value = door(v)
+        value.backward()
+        return float(value.detach()), v.grad.numpy()
+
+    return both
+
+
+def by_optax(J, a):
+    both = jax.jit(optax.value_and_grad_from_state(J))
+    state = optax.lbfgs().init(a)
+    return lambda x: both(jnp.asarray(x).reshape(a.shape), state=state)
+
+
+@pytest.mark.parametrize("door", [by_scipy, by_nnx, by_torch, by_optax])
+def test_every_door_passes_the_taylor_test_and_compiles_once(door):
+    """What is left of J(x + h d) after its value, its slope by the door's gradient, and its curvature falls at rates 1, 2 and 3."""
+    with jax.enable_x64(True):
+        surrogate = build()
+        J, a = lambda v: jnp.mean(surrogate(v) ** 2), jax.random.normal(KEY, (32, 1))
+        both, x, d = door(J, a), np.asarray(a).ravel(), np.asarray(jax.random.normal(jax.random.key(1), (32,)))
+        value, slope = both(x)[0], np.asarray(both(x)[1]).ravel() @ d
+        bend = d @ np.asarray(jax.jvp(jax.grad(J), (a,), (jnp.asarray(d).reshape(a.shape),))[1]).ravel()
+        known = len(COMPILED)
+        h = 0.02 / 2.0 ** np.arange(4)
+        change = np.array([float(both(x + s * d)[0]) for s in h]) - float(value)
+        assert len(COMPILED) == known
+        for order, left in enumerate((change, change - h * slope, change - h * slope - h**2 / 2 * bend), 1):
+            assert np.min(np.log2(np.abs(left[:-1] / left[1:]))) > order - 0.15  # a wrong slope leaves 1, a wrong curvature 2
 
 
 def test_without_pytorch_it_says_so(monkeypatch):
