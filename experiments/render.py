@@ -142,8 +142,8 @@ def neural_operators() -> str:
     return table(head, lines)
 
 
-BENCHMARKS = ("burgers_generation", "solvers", "fno_step", "ensemble", "spectral_forms", "graph_step", "derivatives", "nsm_step",
-              "streaming", "precision")
+BENCHMARKS = ("burgers_generation", "solvers", "fno_step", "ensemble", "convolutions", "spectral_forms", "graph_step", "derivatives",
+              "nsm_step", "streaming", "precision")
 
 
 def scaling() -> str:

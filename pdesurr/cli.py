@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import errno
 import json
+import os
 import sys
 import warnings
 
@@ -65,6 +66,7 @@ def main(argv: list[str] | None = None) -> int:
     except KeyboardInterrupt:
         return _fail("interrupted before anything was left half done; the same command starts again", 130, flags["debug"])
     except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except OSError as error:
         what = f"{error.filename}: {error.strerror}" if error.filename else str(error)
@@ -73,7 +75,10 @@ def main(argv: list[str] | None = None) -> int:
     except Exception as error:  # never a traceback for a user: one line, and how to see more
         return _fail(error if flags["debug"] else f"{type(error).__name__}: {error} (unexpected: --debug shows where)", 1, flags["debug"])
     if flags["json"]:
-        print(json.dumps(value, default=str))
+        try:
+            print(json.dumps(value, default=str), flush=True)
+        except BrokenPipeError:  # whoever read it has had enough; nothing is to be flushed at the end either
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return 0
 
 

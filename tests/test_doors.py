@@ -54,7 +54,7 @@ def test_pytorchs_autograd_gets_our_gradient(surrogate):
 
 COMPILED = []
 jax.monitoring.register_event_duration_secs_listener(
-    lambda name, *_, **__: COMPILED.append(name) if name.endswith("backend_compile_duration") else None)
+    lambda event, duration_secs, **_: COMPILED.append(event) if event.endswith("backend_compile_duration") else None)
 
 
 def by_scipy(J, a):

@@ -1,5 +1,7 @@
 """Optimisation: every method finds known minima; the true solver corrects a surrogate; inversion gives known posteriors."""
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -162,6 +164,8 @@ def test_bad_input_is_refused_in_words():
         (lambda: minimise(square, start, method="BFGS", bounds=(0.0, 3.0)), "with bounds, one of"),
         (lambda: minimise(square, start, steps=0), "steps: expected a whole number >= 1"),
         (lambda: trust_region(square, square, start, radius=0.0), "radius: expected a number > 0"),
+        (lambda: minimise(square, square), "start: expected an array or a pytree of arrays"),
+        (lambda: minimise(square, start, bounds=("a", "b")), "bounds: expected a pair"),
         (lambda: minimise(square, start.astype(complex)), "of floats"),
         (lambda: minimise(square, start, tolerance=-1.0), "tolerance: expected None or a number >= 0"),
         (lambda: EnsembleKalman(start[None], start, start), "members: expected an array"),
@@ -172,6 +176,16 @@ def test_bad_input_is_refused_in_words():
     for call, words in refused:
         with pytest.raises(UsageError, match=words):
             call()
+    pinned = minimise(square, start, bounds=(1.0, 1.0))
+    assert float(jnp.max(jnp.abs(pinned.x - 1))) == 0 and minimise(square, start, bounds=(None, 1.0)).claimed < 1e-8
+    pairs: tuple[tuple[Any, str], ...] = (
+        (square, "with has_aux, a function to a pair .number, anything., received one number"),
+        (lambda v: (v, square(v)), "with has_aux, a pair of one number, first, and arrays"))
+    for truth, words in pairs:
+        with pytest.raises(UsageError, match=words):
+            trust_region(square, truth, start, radius=1.0, has_aux=True)
+    with pytest.raises(UsageError, match="pass has_aux=True"):
+        trust_region(square, lambda v: (square(v), v), start, radius=1.0)
     with pytest.raises(DivergedError, match="not finite at the start"):
         minimise(lambda v: jnp.sum(jnp.log(-v)), start)
     with pytest.raises(DivergedError, match="not bounded below"):

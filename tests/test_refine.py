@@ -35,6 +35,12 @@ def test_what_the_solver_was_asked_teaches_the_surrogate():
     assert refined.spec.training["refined_samples"] == len(a) and refined.spec.input[0].upper >= float(a.max())
     with pytest.raises(UsageError, match="inputs, outputs: expected samples of shapes"):
         refine(surrogate, a[:, :5], u, config)
+    with pytest.raises(UsageError, match="config.batch_size: expected at most .* or give a rehearsal"):
+        refine(surrogate, a[:2], u[:2], config)
+    with pytest.warns(UserWarning, match="after and .* before: take more epochs"):
+        zero = jnp.zeros((8, 32, 1))  # the solution nothing is relative to is left out
+        refine(surrogate, jnp.concatenate([a, zero]), jnp.concatenate([u, zero]), TrainConfig(epochs=1, batch_size=8, learning_rate=10.0),
+               rehearsal=(np.asarray(a), np.asarray(u)))
     with pytest.raises(UsageError, match="rehearsal: expected finite values"):
         refine(surrogate, a, u, config, rehearsal=(a * jnp.nan, u))
     with pytest.raises(UsageError, match="truth: expected with has_aux, a function to a pair"):

@@ -11,6 +11,7 @@ from pdesurr.checks import DivergedError, UsageError
 from pdesurr.pdes import Burgers, Darcy, Poisson, ReactionDiffusion
 from pdesurr.surrogates import load
 from pdesurr.uq import Corrected, Novelty, Propagated, calibrated, conformal_band, conformal_quantile, guarded
+from pdesurr.uq.conformal import answers
 
 KEY = jax.random.key(0)
 POISSON, DARCY = Poisson(), Darcy()
@@ -137,6 +138,11 @@ def test_bad_input_is_refused_in_words():
         conformal_band(lambda a: a, np.zeros((20, 4, 1)), np.zeros((20, 4, 2)))
     with pytest.raises(UsageError, match="outputs: expected finite values"):
         conformal_band(lambda a: a, np.zeros((20, 4, 1)), np.full((20, 4, 1), np.nan))
+    for bad, words in ((np.zeros((4, 1)), "inputs: expected samples .* a.None. is a batch"), (np.zeros((0, 4, 1)), "at least one")):
+        with pytest.raises(UsageError, match=words):
+            answers(lambda a: a, bad)
+    with pytest.raises(UsageError, match="coverage: expected a number in"):
+        conformal_band(lambda a: a, np.zeros((20, 4, 1)), np.ones((20, 4, 1)), coverage=1.0)
     band = conformal_band(lambda a: a, np.zeros((20, 4, 1)), np.ones((20, 4, 1)))
     for wrong_u, words in ((jnp.zeros((5, 1)), "u: expected answers of shape"), (jnp.full((4, 1), jnp.nan), "u: expected finite")):
         with pytest.raises(UsageError, match=words):
@@ -168,5 +174,11 @@ def test_the_residual_carried_to_the_end_is_the_error_there():
         estimate(a, u)
     with pytest.raises(UsageError, match="pde: expected an evolution, received 'Poisson'"):
         Propagated(surrogate, POISSON)
+    assert surrogate.equation().parameters == pde.parameters
+    with pytest.raises(UsageError, match="pde: expected nu = 0.05, as it was trained, received nu = 0.5"):
+        Propagated(surrogate, ReactionDiffusion(nu=0.5))
+    heat = load("heat-fno")
+    with pytest.raises(UsageError, match="surrogate: expected one that answers in space and time"):
+        Propagated(heat, heat.equation())
     with pytest.raises(UsageError, match="time, steps: expected whole numbers"):
         Propagated(surrogate, pde, steps=0)

@@ -23,7 +23,10 @@ class Flat:
     Raises `UsageError` for a start without numbers or with NaN, and for an objective that is not a scalar."""
 
     def __init__(self, objective: Callable[[Any], Any], start: PyTree, has_aux: bool = False, name: str = "objective"):
-        start = jax.tree.map(jnp.asarray, start)
+        try:
+            start = jax.tree.map(jnp.asarray, start)
+        except TypeError:
+            raise expected("start", "an array or a pytree of arrays, of floats", type(start).__name__) from None
         kinds = [v.dtype.name for v in jax.tree.leaves(start) if v.size]
         fine = any("float" in k for k in kinds) and not any("complex" in k for k in kinds)
         require(fine, "start", "an array or a pytree of arrays, of floats", kinds or "nothing")
@@ -62,15 +65,21 @@ def check_scalar(function: Callable[[Any], Any], like: Any, name: str) -> None:
     except (jax.errors.TracerArrayConversionError, jax.errors.ConcretizationTypeError) as error:
         raise expected(name, "a function that jax can trace: jax.numpy, and no NumPy, float() or `if` on what depends on x",
                        type(error).__name__, "a solver that is no jax function is called by jax.pure_callback") from error
-    if getattr(found, "shape", None) != ():
-        raise expected(name, "a function to one number, of shape ()", str(getattr(found, "shape", type(found))))
+    if getattr(found, "shape", None) != () or not jnp.issubdtype(found.dtype, jnp.floating):
+        said = f"{found.dtype}{list(found.shape)}" if hasattr(found, "dtype") else type(found).__name__
+        fix = "for a pair (number, anything) pass has_aux=True, where there is one" if isinstance(found, tuple) else ""
+        raise expected(name, "a function to one number, of shape () and floating point", said, fix)
 
 
 def _number(answer: Any, has_aux: bool, name: str) -> Any:
     if not has_aux:
         return answer
     if not (isinstance(answer, tuple) and len(answer) == 2):
-        raise expected(name, "with has_aux, a function to a pair (number, anything)", type(answer).__name__)
+        said = "one number" if getattr(answer, "shape", None) == () else type(answer).__name__
+        raise expected(name, "with has_aux, a function to a pair (number, anything)", said)
+    if not all(hasattr(leaf, "dtype") for leaf in jax.tree.leaves(answer)) or getattr(answer[0], "shape", None) != ():
+        said = [getattr(part, "shape", type(part).__name__) for part in answer]
+        raise expected(name, "with has_aux, a pair of one number, first, and arrays", said)
     return answer[0]
 
 
@@ -95,11 +104,14 @@ def box_of(bounds: tuple[Any, Any] | None, flat: Flat) -> tuple[Vector, Vector]:
     """(lower, upper) as vectors; infinite without bounds. Raises `UsageError` for bounds of another structure or that cross."""
     if bounds is None:
         return np.full(flat.start.shape, -np.inf), np.full(flat.start.shape, np.inf)
-    pair = "a pair (lower, upper), each a number or like the start (-inf: none)"
+    pair = "a pair (lower, upper), each a number or like the start (None or -inf: none)"
     require(isinstance(bounds, tuple) and len(bounds) == 2, "bounds", pair, bounds, "for SciPy's list of pairs pass (lowers, uppers)")
-    like = flat.pytree(flat.start)
+    like, infinite = flat.pytree(flat.start), iter((-math.inf, math.inf))
 
     def vector(bound: Any) -> Vector:
+        none = next(infinite)
+        bound = none if bound is None else bound
+        require(not isinstance(bound, str), "bounds", pair, bounds)
         if np.ndim(bound) == 0 and not isinstance(bound, dict):
             return np.full(flat.start.shape, float(bound))
         try:

@@ -78,7 +78,7 @@ def by_scipy(flat: Any, method: str, lower: Vector, upper: Vector, steps: int, t
 
         found = minimize(scaled, at, jac=True, method=method, tol=tolerance, bounds=box,
                          callback=lambda *_: history.append({"claimed": flat.lowest, "calls": flat.calls}), options={"maxiter": steps})
-        steps -= int(found.nit)
+        steps -= int(getattr(found, "nit", steps))  # SciPy leaves it out where the bounds leave nothing to search
         coarse = 0 < abs(flat.lowest) < 0.1 * unit and tolerance * unit > 1e-6 * abs(flat.lowest)
         if steps < 1 or not found.success or not coarse:
             return history, str(found.message), bool(found.success)

@@ -85,9 +85,10 @@ def trust_region(objective: Objective, truth: Callable[[Any], Any], start: PyTre
     Dennis, Lewis and Torczon, Struct. Optim. 15 (1998), whose constants these are; the second order of the correction: Eldred, Giunta and
     Collis, AIAA 2004-4457.
     """
-    require(math.isfinite(radius) and radius > 0, "radius", "a number > 0", radius)
-    require(isinstance(solves, int) and solves >= 1, "solves", "a whole number >= 1", solves)
-    require(tolerance >= 0, "tolerance", "a number >= 0", tolerance)
+    require(isinstance(radius, (int, float)) and 0 < radius < math.inf, "radius", "a number > 0", radius)
+    require(type(solves) is int and solves >= 1, "solves", "a whole number >= 1", solves)
+    require(isinstance(tolerance, (int, float)) and tolerance >= 0, "tolerance", "a number >= 0", tolerance)
+    require(isinstance(has_aux, bool), "has_aux", "True or False", has_aux)
     surrogate, true = Flat(objective, start), Flat(truth, start, has_aux, "truth")
     lower, upper = box_of(bounds, surrogate)
     x, size = surrogate.start, radius

@@ -16,6 +16,7 @@ from pdesurr.data.scaling import Scaled
 from pdesurr.data.sources import gather, sample_key
 from pdesurr.fields import Grid
 from pdesurr.pdes import AbstractPDE
+from pdesurr.recipes import make_pde
 from pdesurr.surrogates.spec import Spec
 from pdesurr.surrogates.traits import strange
 from pdesurr.types import Samples, apply
@@ -131,16 +132,25 @@ class Surrogate(eqx.Module):
         """The relative L2 error measured on test data at (or nearest to) a resolution: mean, median, p95, max; None if untested."""
         return self.spec.error_at(shape or self.spec.grid.shape)
 
+    def equation(self) -> AbstractPDE:
+        """The equation with the parameters that it was trained for."""
+        return make_pde(self.spec.pde, self.spec.parameters)
+
+    def check_equation(self, pde: Any) -> None:
+        """Raise `UsageError` unless `pde` is the equation, with the parameters, that it was trained for."""
+        require(type(pde).__name__ == self.spec.pde, "pde", f"the equation it was trained for, {self.spec.pde}", type(pde).__name__,
+                "surrogate.equation() is that")
+        ours, theirs = self.spec.parameters, pde.parameters
+        names = sorted(k for k in ours.keys() | theirs.keys() if ours.get(k) != theirs.get(k))
+        require(not names, "pde", f"{_said(ours, names)}, as it was trained", _said(theirs, names), "surrogate.equation() is that")
+
     def check_against_solver(
         self, pde: AbstractPDE, *, samples: int = 16, seed: int, route: str | None = None
     ) -> Float[np.ndarray, " samples"]:
         """Relative L2 errors on fresh draws of the equation's prior, solved by its reference solver: by `route`, or for each
         sample by the first of the equation's routes that is right for it. Raises `UsageError` if `pde` is not the equation, with
         the parameters, that the surrogate was trained for."""
-        require(type(pde).__name__ == self.spec.pde, "pde", f"the equation it was trained for, {self.spec.pde}", type(pde).__name__)
-        ours, theirs = self.spec.parameters, pde.parameters
-        names = sorted(k for k in ours.keys() | theirs.keys() if ours.get(k) != theirs.get(k))
-        require(not names, "pde", f"{_said(ours, names)}, as it was trained", _said(theirs, names))
+        self.check_equation(pde)
         require(route is None or route in pde.routes, "route", f"None or one of {', '.join(pde.routes)}", route)
         require(samples >= 1, "samples", "at least one", samples)
         grid, errors = self.spec.grid, np.full(samples, np.nan)

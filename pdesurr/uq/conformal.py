@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 import equinox as eqx
 import jax
@@ -12,6 +12,7 @@ from jax.core import Tracer
 from jaxtyping import Array, Float
 
 from pdesurr.checks import require
+from pdesurr.surrogates import Surrogate
 
 Kind = Literal["simultaneous", "pointwise"]
 BATCH = 32
@@ -23,7 +24,7 @@ def conformal_quantile(scores: Float[np.ndarray, "n *rest"], coverage: float) ->
     `coverage` (and at most coverage + 1 / (n + 1) without ties). Raises `UsageError` where so few scores cannot say, and for NaN.
     Source: Vovk, Gammerman and Shafer 2005; Lei et al., J. Amer. Stat. Assoc. 113 (2018), theorem 2."""
     n = len(scores)
-    require(0 < coverage < 1, "coverage", "a number in (0, 1)", coverage)
+    require(isinstance(coverage, (int, float)) and 0 < coverage < 1, "coverage", "a number in (0, 1)", coverage)
     require(not np.isnan(scores).any(), "scores", "numbers", "NaN")
     rank = math.ceil((n + 1) * coverage - 1e-12)
     require(rank <= n, "samples", f"at least {math.ceil(coverage / (1 - coverage) - 1e-9)} to calibrate a coverage of {coverage:g}", n)
@@ -65,6 +66,8 @@ def conformal_band(surrogate: Callable[[Array], Array], inputs: Float[Either, "n
     (2022), modulated by the standard deviation.
     """
     require(kind in get_args(Kind), "kind", f"one of {', '.join(get_args(Kind))}", kind)
+    require(isinstance(coverage, (int, float)) and 0 < coverage < 1, "coverage", "a number in (0, 1)", coverage)
+    check_samples(outputs, "outputs")
     require(bool(np.isfinite(outputs).all()), "outputs", "finite values", "NaN or infinity", "repair or drop those samples")
     u, outputs = answers(surrogate, inputs), np.asarray(outputs)
     require(u.shape == outputs.shape, "outputs", f"the shape of the surrogate's answers, {u.shape}", outputs.shape)
@@ -79,8 +82,18 @@ def conformal_band(surrogate: Callable[[Array], Array], inputs: Float[Either, "n
     return Band(jnp.asarray(conformal_quantile(scores, coverage) * size), coverage, kind)
 
 
+def check_samples(values: Any, name: str, ndim: int | None = None) -> None:
+    """Raise `UsageError` unless values are a batch of real samples `(n, *grid, channels)`."""
+    array = isinstance(values, (np.ndarray, jax.Array)) and values.dtype.kind == "f"
+    require(array, name, "an array of floats, samples (n, *grid, channels)", getattr(values, "dtype", type(values).__name__))
+    batch = values.ndim >= 3 if ndim is None else values.ndim == ndim
+    require(batch and len(values) > 0, name, "samples (n, *grid, channels), at least one", values.shape, "of one sample a[None] is a batch")
+
+
 def answers(surrogate: Callable[[Array], Array], inputs: Float[Either, "n *grid c_in"]) -> Float[np.ndarray, "n *grid c"]:
-    """The surrogate, of one input, on samples, a batch at a time. Raises `UsageError` for samples that are not finite."""
+    """The surrogate, of one input, on samples, a batch at a time. Raises `UsageError` for what is not finite samples."""
+    check_samples(inputs, "inputs", surrogate.spec.grid.ndim + 2 if isinstance(surrogate, Surrogate) else None)
+    require(callable(surrogate), "surrogate", "a function of one input", type(surrogate).__name__)
     require(bool(np.isfinite(inputs).all()), "inputs", "finite values", "NaN or infinity", "repair or drop those samples")
     call = jax.jit(jax.vmap(surrogate))
     return np.concatenate([np.asarray(call(jnp.asarray(inputs[i : i + BATCH]))) for i in range(0, len(inputs), BATCH)])

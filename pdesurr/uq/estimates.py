@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from pdesurr import metrics
-from pdesurr.checks import require
+from pdesurr.checks import UsageError, expected, require
 from pdesurr.fields import ChebyshevBasis, Grid
 from pdesurr.pdes import AbstractEvolution
 from pdesurr.solvers.etdrk import etdrk_coefficients
@@ -93,12 +93,24 @@ class Propagated(AbstractEstimate):
 
     def __check_init__(self):
         require(isinstance(self.pde, AbstractEvolution), "pde", "an evolution", type(self.pde).__name__)
-        require(self.surrogate.spec.grid.fourier, "surrogate", "one on a periodic grid", self.surrogate.spec.grid)
-        require(self.time >= 3 and self.steps >= 1, "time, steps", "whole numbers, at least 3 and 1", (self.time, self.steps))
+        require(isinstance(self.surrogate, Surrogate), "surrogate", "a Surrogate", type(self.surrogate).__name__)
+        self.surrogate.check_equation(self.pde)
+        grid = self.surrogate.spec.grid
+        require(grid.fourier, "surrogate", "one on a periodic grid", grid)
+        whole = type(self.time) is type(self.steps) is int and self.time >= 3 and self.steps >= 1
+        require(whole, "time, steps", "whole numbers, at least 3 and 1", (self.time, self.steps))
+        a = jax.ShapeDtypeStruct((*grid.shape, len(self.surrogate.spec.input)), jnp.result_type(float))
+        try:
+            jax.eval_shape(lambda v: self.surrogate.model(Samples(grid, v), self._in_time(grid)), a)
+        except (UsageError, TypeError) as error:
+            raise expected("surrogate", "one that answers in space and time", type(self.surrogate.model.model).__name__) from error
+
+    def _in_time(self, grid: Grid) -> Grid:
+        return Grid([*grid.bases, ChebyshevBasis(self.time, 0.0, float(self.pde.record_times[-1]))], (*grid.names, "t"))
 
     def __call__(self, a: Float[Array, "*grid c_in"], u: Float[Array, "*grid c"]) -> Float[Array, ""]:
         grid, horizon = grid_of_one(self.surrogate, a, u), float(self.pde.record_times[-1])
-        x = Grid([*grid.bases, ChebyshevBasis(self.time, 0.0, horizon)], (*grid.names, "t"))
+        x = self._in_time(grid)
         hat = jnp.moveaxis(x.transform(self.surrogate.model(Samples(grid, a), x)), -1, 0)  # (c, *grid_hat, time)
         values = x.bases[-1].functions(jnp.linspace(0.0, horizon, self.steps + 1, dtype=a.dtype)).T.astype(hat.dtype)  # pyright: ignore
         slopes = jnp.asarray(x.bases[-1].derivative_hat(hat, hat.ndim - 1, 1))  # pyright: ignore[reportAttributeAccessIssue]
@@ -156,7 +168,8 @@ class Novelty(AbstractEstimate):
 
     def __call__(self, a: Float[Array, "*grid c_in"], u: Any = None) -> Float[Array, ""]:
         del u
-        require(a.size == self.mean.size, "input", f"{self.mean.size} values, as in training", a.size, "resample it to those nodes")
+        require(a.size == self.mean.size, "input", f"one of {self.mean.size} values, as in training", a.shape,
+                "for a batch use jax.vmap; resample it to those nodes")
         gap = a.ravel() - self.mean.astype(a.dtype)
         along = self.components.astype(a.dtype) @ gap
         left = gap - along @ self.components.astype(a.dtype)
@@ -180,7 +193,10 @@ def calibrated(estimate: AbstractEstimate, surrogate: Callable[[Array], Array], 
     """The estimate as a bound of the relative L2 error, from calibration samples: the factor is the conformal quantile of error / estimate.
     `surrogate` maps one input. It holds for inputs of their law; elsewhere as far as the estimate follows the error. Raises `UsageError`
     as `conformal_quantile`."""
+    require(isinstance(estimate, AbstractEstimate), "estimate", "one of pdesurr.uq's, first", type(estimate).__name__)
+    require(isinstance(grid, Grid), "grid", "a Grid, that of the samples", type(grid).__name__)
     u = answers(surrogate, inputs)
+    require(np.shape(outputs) == u.shape, "outputs", f"the shape of the surrogate's answers, {u.shape}", np.shape(outputs))
     errors = in_batches(lambda v, truth: metrics.relative_l2(v, truth, grid), u, outputs)
     sizes = in_batches(estimate, inputs, u)
     require(bool(np.isfinite(errors).all()), "outputs", "finite solutions, none of them zero", "NaN, infinity or zero")

@@ -11,6 +11,7 @@ from jaxtyping import Array, Bool, Float
 
 from pdesurr.checks import DivergedError, require
 from pdesurr.surrogates import Surrogate
+from pdesurr.uq.conformal import check_samples
 from pdesurr.uq.estimates import AbstractEstimate
 
 Answer = Callable[[Array], Array]  # of one sample
@@ -29,7 +30,7 @@ class Guarded:
     """What `guarded` makes: `routed = self(a)`; `calls` counts samples, `solves` those that went to the solver."""
 
     def __init__(self, surrogate: Answer, solver: Answer, estimate: AbstractEstimate, tolerance: float):
-        require(0 < tolerance < math.inf, "tolerance", "a relative error > 0", tolerance)
+        require(isinstance(tolerance, (int, float)) and 0 < tolerance < math.inf, "tolerance", "a relative error > 0", tolerance)
         functions = callable(surrogate) and callable(solver)
         require(functions, "surrogate, solver", "functions of one sample", solver, "pass lambda a: pde.solve(a, grid)")
         require(not isinstance(solver, Surrogate), "solver", "the true solver, after the surrogate", type(solver).__name__)
@@ -43,7 +44,8 @@ class Guarded:
         self._first, self._solver = jax.jit(jax.vmap(one)), jax.jit(solver)
 
     def __call__(self, a: Float[Array, "n *grid c_in"] | Float[np.ndarray, "n *grid c_in"]) -> Routed:
-        """A batch. Raises `UsageError` for inputs that are not finite, `DivergedError` where the solver's answer is not."""
+        """A batch, outside jit. Raises `UsageError` for inputs that are not finite, `DivergedError` where the solver's answer is not."""
+        check_samples(a, "input")
         values = jnp.asarray(a, jnp.result_type(float))
         require(bool(jnp.all(jnp.isfinite(values))), "input", "finite values", "NaN or infinity", "repair or drop those samples")
         u, estimates = (np.array(v) for v in self._first(values))
