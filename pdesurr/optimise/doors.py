@@ -106,10 +106,9 @@ def box_of(bounds: tuple[Any, Any] | None, flat: Flat) -> tuple[Vector, Vector]:
         return np.full(flat.start.shape, -np.inf), np.full(flat.start.shape, np.inf)
     pair = "a pair (lower, upper), each a number or like the start (None or -inf: none)"
     require(isinstance(bounds, tuple) and len(bounds) == 2, "bounds", pair, bounds, "for SciPy's list of pairs pass (lowers, uppers)")
-    like, infinite = flat.pytree(flat.start), iter((-math.inf, math.inf))
+    like = flat.pytree(flat.start)
 
-    def vector(bound: Any) -> Vector:
-        none = next(infinite)
+    def vector(bound: Any, none: float) -> Vector:
         bound = none if bound is None else bound
         require(not isinstance(bound, str), "bounds", pair, bounds)
         if np.ndim(bound) == 0 and not isinstance(bound, dict):
@@ -121,7 +120,7 @@ def box_of(bounds: tuple[Any, Any] | None, flat: Flat) -> tuple[Vector, Vector]:
             raise expected("bounds", "numbers, or arrays of the start's structure and shapes", what) from None
         return np.asarray(flattened(full)[0], np.float64)
 
-    lower, upper = map(vector, bounds)
+    lower, upper = vector(bounds[0], -math.inf), vector(bounds[1], math.inf)
     require(bool(np.all(lower <= upper)), "bounds", "lower <= upper", bounds)
     inside = bool(np.all((flat.start >= lower) & (flat.start <= upper)))
     require(inside, "start", "numbers within the bounds", "some outside them", "clip it: jnp.clip(start, lower, upper)")
