@@ -31,13 +31,13 @@ def on_finer(pde: Any, grid: Grid, factor: int = 1, **options: Any) -> Callable[
 
 
 def three(claim: Objective, truth: Objective, start: Array, labels: dict[str, Any], *, radius: float, least: float | None = None,
-          error: Callable[[Array], float] | None = None, solver: bool = True) -> list[dict[str, Any]]:
+          error: Callable[[Array], float] | None = None, solver: bool = True, solves: int = 30) -> list[dict[str, Any]]:
     """Rows of the solver alone (unless `solver` is false), the surrogate alone, and the surrogate that the solver corrects. `excess`: the
     objective above the least that is known (the lowest of these if None), by the true solver. `solves` counts its evaluations, with
     gradients."""
     runs = {"solver alone": lambda: minimise(truth, start, steps=400),
             "surrogate alone": lambda: minimise(claim, start, truth=truth, steps=400),
-            "surrogate corrected": lambda: trust_region(claim, truth, start, radius=radius, solves=30, tolerance=1e-4)}
+            "surrogate corrected": lambda: trust_region(claim, truth, start, radius=radius, solves=solves, tolerance=1e-4)}
     rows, paths = [], []
     for method, run in list(runs.items())[0 if solver else 1 :]:
         began = time.perf_counter()

@@ -41,7 +41,8 @@ from pdesurr.train import TrainConfig
 from pdesurr.workflow import environment
 
 NAME = "burgers-forced-fno"
-PRESETS = {"smoke": (1, 1, 40, 1), "cpu": (5, 3, 1000, 60)}  # seeds; searches to learn from, draws beside them, epochs
+# Seeds; searches to learn from, draws beside them, epochs; solves of a search, and of one to learn from.
+PRESETS = {"smoke": (1, 1, 40, 1, 4, 3), "cpu": (5, 3, 1000, 60, 30, 15)}
 SLOTS, WAVES, ALPHA, SHIFT = 10, 8, 0.01, 0.3
 PDE = ForcedBurgers()
 Step = Callable[[Float[Array, "n 2"]], Float[Array, "n 2"]]
@@ -99,13 +100,13 @@ def truth(grid: Grid) -> Step:
     return lambda a: PDE.solve(a, grid, dt=PDE.step_size(grid) / 2)
 
 
-def refined(surrogate: Surrogate, lessons: range, draws: int, epochs: int) -> tuple[Surrogate, int]:
+def refined(surrogate: Surrogate, lessons: range, draws: int, epochs: int, solves: int) -> tuple[Surrogate, int]:
     """The surrogate trained on by the solves of other searches with a shift, and their number; with as many draws of its own law again."""
     grid, doubled, found = surrogate.spec.grid, double(surrogate), []
     for seed in lessons:
         problem = Problem.of(grid, seed, SHIFT)
         claim, asked = problem.objective(doubled), problem.recorded(truth(grid))
-        found += trust_region(claim, asked, problem.zero, radius=1.0, solves=15, has_aux=True).found
+        found += trust_region(claim, asked, problem.zero, radius=1.0, solves=solves, has_aux=True).found
     inputs, outputs = (np.concatenate([np.asarray(pair[i], np.float32) for pair in found]) for i in range(2))
     own = jax.vmap(lambda k: PDE.sample(k, grid))(jax.random.split(jax.random.key(999), draws))
     rehearsal = np.asarray(own, np.float32), np.asarray(jax.lax.map(jax.jit(truth(grid)), own, batch_size=50), np.float32)
@@ -114,12 +115,14 @@ def refined(surrogate: Surrogate, lessons: range, draws: int, epochs: int) -> tu
         return refine(surrogate, inputs, outputs, config, rehearsal=rehearsal), len(found)
 
 
-def rows_of(surrogate: Surrogate, name: str, seed: int, shift: float, least: float | None = None) -> list[dict[str, Any]]:
+def rows_of(surrogate: Surrogate, name: str, seed: int, shift: float, solves: int,
+            least: float | None = None) -> list[dict[str, Any]]:
     """By the three ways; by two where the least objective is known."""
     problem = Problem.of(surrogate.spec.grid, seed, shift)
     labels = {"surrogate": name, "seed": seed, "shift": shift}
     claim, true = problem.objective(double(surrogate)), problem.objective(truth(problem.grid))
-    rows = three(claim, true, problem.zero, labels, radius=1.0, least=least, solver=least is None)
+    rows = three(claim, true, problem.zero, labels, radius=1.0, least=least, solver=least is None,
+                 solves=solves)
     print(*rows, sep="\n", file=sys.stderr, flush=True)
     return rows
 
@@ -131,18 +134,18 @@ def main() -> None:
     parser.add_argument("--json", action="store_true", help="print one JSON object as the last line")
     options = parser.parse_args()
     tune_allocator()
-    seeds, lessons, draws, epochs = PRESETS[options.preset]
+    seeds, lessons, draws, epochs, solves, asked = PRESETS[options.preset]
     with jax.enable_x64(True):
         with jax.enable_x64(False):
             surrogate = load(NAME, source=options.source)
-        rows = [row for seed in range(seeds) for row in rows_of(surrogate, NAME, seed, 0.0)]
-        shifted = [rows_of(surrogate, NAME, seed, SHIFT) for seed in range(seeds)]
-        taught, solves = refined(surrogate, range(100, 100 + lessons), draws, epochs)
+        rows = [row for seed in range(seeds) for row in rows_of(surrogate, NAME, seed, 0.0, solves)]
+        shifted = [rows_of(surrogate, NAME, seed, SHIFT, solves) for seed in range(seeds)]
+        taught, spent = refined(surrogate, range(100, 100 + lessons), draws, epochs, asked)
         rows += sum(shifted, [])
         for seed, known in enumerate(shifted):
-            rows += rows_of(taught, f"{NAME}, refined", seed, SHIFT, min(row["verified"] for row in known))
+            rows += rows_of(taught, f"{NAME}, refined", seed, SHIFT, solves, min(row["verified"] for row in known))
     if options.json:
-        print(json.dumps({"comparison": "control", "preset": options.preset, "rows": rows, "lessons": lessons, "lesson_solves": solves,
+        print(json.dumps({"comparison": "control", "preset": options.preset, "rows": rows, "lessons": lessons, "lesson_solves": spent,
                           "environment": environment() | {"precision": "float64"}}))
 
 
