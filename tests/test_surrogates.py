@@ -88,6 +88,8 @@ def test_an_input_that_only_its_mean_or_its_roughness_gives_away_is_named(surrog
         knows.predict(a)
     with pytest.warns(RangeWarning, match="mean of channel 0"):
         assert np.isinf(knows.predict(a[0] + 0.5, error=True)[1])
+    with pytest.warns(RangeWarning, match="peak of channel 0"):  # a step has none
+        assert np.isinf(knows.predict(jnp.where(jnp.arange(32)[:, None] < 16, 1.0, -1.0).astype(a.dtype), error=True)[1])
     with pytest.warns(RangeWarning, match="roughness"):
         assert np.isinf(knows.predict(jnp.sin(15 * GRID.nodes).astype(a.dtype), error=True)[1])
 

@@ -38,7 +38,7 @@ class Spec:
 
     `grid` is the training grid (box, kinds of axes, resolution); `resolutions` those it was tested at, with `errors` the
     relative L2 error on test data at each: {"mean", "median", "p95", "max", "samples"}. `norms`: least and largest L2 norm of a
-    training input; `traits` the least and largest mean and roughness of one (see `surrogates.traits`; empty in older bundles).
+    training input; `traits` the least and largest mean, peak and roughness of one (see `surrogates.traits`; empty in older bundles).
     `reference_error`: the error of the data themselves, where it was measured.
     """
 

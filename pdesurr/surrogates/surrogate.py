@@ -105,7 +105,7 @@ class Surrogate(eqx.Module):
         return self.spec.grid.with_shape(*shape[-d - 1 : -1])
 
     def range_warnings(self, a: Float[Array, "..."], grid: Grid) -> list[str]:
-        """Sentences about what lies outside the trained range: values, norm, mean, roughness, resolution."""
+        """Sentences about what lies outside the trained range: values, norm, mean, peak, roughness, resolution."""
         found, tested = self._out_of_range(a, grid), self.spec.resolutions
         if tested and grid.shape not in tested:
             found.append(f"resolution {grid.shape} was not tested; tested were {', '.join(map(str, tested))}")
