@@ -1,5 +1,5 @@
-"""What the inputs of one law have in common that neither their values nor their norms show: how large a mean is, how far peaks stand out, how
-fast they vary."""
+"""What the inputs of one law have in common that neither their values nor their norms show: how large a mean is, how far peaks stand out,
+how fast they vary."""
 
 import jax.numpy as jnp
 import numpy as np
