@@ -1,8 +1,10 @@
-"""What the scripts share: the true solver, and a minimum by three ways with what each costs in true solves."""
+"""What the scripts share: their arguments, the true solver, and a minimum by three ways with what each costs in true solves."""
 
+import argparse
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from pathlib import Path
 from typing import Any
 
 import equinox as eqx
@@ -13,8 +15,18 @@ from jaxtyping import Array
 from pdesurr.fields import Grid
 from pdesurr.optimise import minimise, trust_region
 from pdesurr.surrogates import Surrogate
+from pdesurr.surrogates.zoo import SHIPPED
 
 Objective = Callable[[Array], Array]
+
+
+def arguments(text: str | None, presets: Iterable[str]) -> argparse.ArgumentParser:
+    """What each script can be told."""
+    parser = argparse.ArgumentParser(description=text, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--preset", choices=list(presets), default="cpu")
+    parser.add_argument("--source", type=Path, default=SHIPPED, help="a folder of bundles with a catalogue")
+    parser.add_argument("--json", action="store_true", help="print one JSON object as the last line")
+    return parser
 
 
 def double(surrogate: Surrogate) -> Surrogate:

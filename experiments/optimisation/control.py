@@ -13,7 +13,6 @@ With a shift the target's mean is 0.3 above the start's, and a constant force is
 "refined" is the surrogate trained on by what the true solver was asked in searches for three other such targets (`refine`).
 """
 
-import argparse
 import dataclasses
 import json
 import math
@@ -30,13 +29,12 @@ import numpy as np
 from jax import lax
 from jaxtyping import Array, Float
 
-from experiments.optimisation._methods import double, three
+from experiments.optimisation._methods import arguments, double, three
 from pdesurr.allocator import tune_allocator
 from pdesurr.fields import Grid
 from pdesurr.optimise import refine, trust_region
 from pdesurr.pdes import ForcedBurgers
 from pdesurr.surrogates import Surrogate, load
-from pdesurr.surrogates.zoo import SHIPPED
 from pdesurr.train import TrainConfig
 from pdesurr.workflow import environment
 
@@ -128,11 +126,7 @@ def rows_of(surrogate: Surrogate, name: str, seed: int, shift: float, solves: in
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--preset", choices=list(PRESETS), default="cpu")
-    parser.add_argument("--source", type=Path, default=SHIPPED, help="a folder of bundles with a catalogue")
-    parser.add_argument("--json", action="store_true", help="print one JSON object as the last line")
-    options = parser.parse_args()
+    options = arguments(__doc__, PRESETS).parse_args()
     tune_allocator()
     seeds, lessons, draws, epochs, solves, asked = PRESETS[options.preset]
     with jax.enable_x64(True):

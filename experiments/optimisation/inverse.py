@@ -9,7 +9,6 @@ the solver corrects. `solves` counts the solver's evaluations, with gradients; `
 the true solver. (Reaction-diffusion is left out: by its horizon it has forgotten its start but for some 1e-4 of the answer.)
 """
 
-import argparse
 import dataclasses
 import json
 import sys
@@ -22,12 +21,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from experiments.optimisation._methods import double, on_finer, three
+from experiments.optimisation._methods import arguments, double, on_finer, three
 from pdesurr.allocator import tune_allocator
 from pdesurr.pdes import Burgers, Darcy, Heat, LogNormal, NavierStokes, Poisson
 from pdesurr.recovery import Recovery
 from pdesurr.surrogates import catalogue, load
-from pdesurr.surrogates.zoo import SHIPPED
 from pdesurr.workflow import environment
 
 SEEDS = {"smoke": 1, "cpu": 5}
@@ -92,12 +90,11 @@ def of_least_squares(misfit: Any, start: Any) -> Any:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = arguments(__doc__, SEEDS)
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(CASES)}; all by default")
-    parser.add_argument("--preset", choices=list(SEEDS), default="cpu")
-    parser.add_argument("--source", type=Path, default=SHIPPED, help="a folder of bundles with a catalogue")
-    parser.add_argument("--json", action="store_true", help="print one JSON object as the last line")
     options = parser.parse_args()
+    if unknown := set(options.names) - set(CASES):
+        parser.error(f"unknown: {', '.join(sorted(unknown))}; known are {', '.join(CASES)}")
     tune_allocator()
     there, rows = catalogue(options.source), []
     with jax.enable_x64(True):  # the objectives are ill-conditioned: in float32 every method stops where it cannot tell better from worse

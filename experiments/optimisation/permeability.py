@@ -11,7 +11,6 @@ ratio of deviations, over the components. `objective` is by the true solver, `ex
 gradients; `solves` counts its runs, with or without gradient.
 """
 
-import argparse
 import json
 import sys
 import time
@@ -25,12 +24,11 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from experiments.optimisation._methods import double
+from experiments.optimisation._methods import arguments, double
 from experiments.optimisation.inverse import CASES
 from pdesurr.allocator import tune_allocator
 from pdesurr.optimise import EnsembleKalman, minimise, posterior, trust_region
 from pdesurr.surrogates import load
-from pdesurr.surrogates.zoo import SHIPPED
 from pdesurr.workflow import environment
 
 NAME = "darcy-lognormal-fno"
@@ -67,7 +65,7 @@ def most_probable(claim: Any, truth: Any, start: Any) -> list[dict[str, Any]]:
 
 def posteriors(claim: Any, truth: Any, misfit: Any, at: Any, draws: int, warmup: int, seed: int) -> list[dict[str, Any]]:
     """Draws by the solver, by the surrogate, and by the surrogate with the truth's gradient at the most probable point; in coordinates in
-    which the surrogate's Gauss-Newton matrix there is the identity, as its condition is some 1e5."""
+    which the surrogate's Gauss-Newton matrix there is the identity."""
     tilt = jax.grad(truth)(at) - jax.grad(claim)(at)
     slopes = jax.jacfwd(lambda c: misfit(c).ravel())(at)
     root = jnp.linalg.inv(jnp.linalg.cholesky(slopes.T @ slopes + jnp.eye(at.size))).T
@@ -108,11 +106,8 @@ def one(surrogate: Any, seed: int, members: int, draws: int, warmup: int, asked:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--preset", choices=list(PRESETS), default="cpu")
-    parser.add_argument("--source", type=Path, default=SHIPPED, help="a folder of bundles with a catalogue")
-    parser.add_argument("--json", action="store_true", help="print one JSON object as the last line")
-    parser.add_argument("--posterior", action="store_true", help="draw from it, for the first permeability (an hour)")
+    parser = arguments(__doc__, PRESETS)
+    parser.add_argument("--posterior", action="store_true", help="draw from it, for the first permeability")
     options = parser.parse_args()
     tune_allocator()
     seeds, *sizes = PRESETS[options.preset]
@@ -120,7 +115,7 @@ def main() -> None:
     with jax.enable_x64(True):
         surrogate = double(load(NAME, source=options.source))
         for seed in range(seeds):
-            found = one(surrogate, seed, *sizes, options.posterior)
+            found = one(surrogate, seed, *sizes, asked=options.posterior)
             print(*found, sep="\n", file=sys.stderr, flush=True)
             rows += found
     if options.json:

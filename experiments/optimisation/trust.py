@@ -10,7 +10,6 @@ leaves open. Off the law the inputs have shorter waves or are larger. Tolerances
 mean error.
 """
 
-import argparse
 import dataclasses
 import json
 import sys
@@ -26,13 +25,12 @@ import jax.numpy as jnp
 import numpy as np
 from scipy.stats import spearmanr
 
-from experiments.optimisation._methods import on_finer
+from experiments.optimisation._methods import arguments, on_finer
 from pdesurr import metrics
 from pdesurr.allocator import tune_allocator
 from pdesurr.pdes import AbstractPDE, Burgers, Darcy, GaussianStart, NavierStokes, PiecewiseConstant, Poisson, ReactionDiffusion
 from pdesurr.recipes import make_pde
 from pdesurr.surrogates import Surrogate, catalogue, load
-from pdesurr.surrogates.zoo import SHIPPED
 from pdesurr.uq import AbstractEstimate, Corrected, Disagreement, LastLayer, Novelty, Propagated, calibrated, conformal_band, guarded
 from pdesurr.uq.conformal import answers
 from pdesurr.uq.estimates import in_batches
@@ -140,11 +138,7 @@ def one(name: str, case: Case, surrogate: Surrogate, samples: int, known_inputs:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--preset", choices=list(SAMPLES), default="cpu")
-    parser.add_argument("--source", type=Path, default=SHIPPED, help="a folder of bundles with a catalogue")
-    parser.add_argument("--json", action="store_true", help="print one JSON object as the last line")
-    options = parser.parse_args()
+    options = arguments(__doc__, SAMPLES).parse_args()
     tune_allocator()
     there = catalogue(options.source)
     found, (samples, known, count) = [], SAMPLES[options.preset]

@@ -53,6 +53,6 @@ def slot(train: Any, key: Any, **size: Any) -> RollOut:
 
 FORCED = row("burgers, forced", start("ForcedBurgers", 128, 1, 4000, 100, (1,)), start("ForcedBurgers", 64, 1, 8, 4, (1,)), 100,
              {"modes": 24, "width": 20}, made=slot, scalers=scalers_of_both)
-LATER = {"horizon": 4.0, "intervals": 1, "history": 1}  # a turnover or two of the prior's eddies
+LATER = {"horizon": 4.0, "intervals": 1, "history": 1}
 VORTICITY = row("navier-stokes", start("ns_1e-3", 64, 2, 1000, 100, (2, 1), **LATER), start("ns_1e-3", 32, 2, 8, 4, (2,), **LATER), 150,
                 {"modes": 8, "width": 20, "head_width": 64, "coordinates": True}, scalers=one_scale)

@@ -83,8 +83,8 @@ class Engine:
 
 
 def slow_in_loops(jaxpr: Any) -> bool:
-    """Whether a program convolves: within a loop XLA leaves the transposes of convolutions to a CPU in an order that takes it eight to
-    fifteen times as long (jax 0.10 to 0.12: what puts them in order looks at the entry of the program alone)."""
+    """Whether a program convolves: within a loop the transposes of convolutions take XLA several times as long on a CPU (seen with jax
+    0.10.2 and 0.12; `experiments/benchmarks/convolutions.py`)."""
     for equation in jaxpr.eqns:
         if equation.primitive.name == "conv_general_dilated":
             return True
