@@ -262,7 +262,7 @@ def test_what_orbax_wrote_is_what_was_there_and_a_flipped_bit_is_found(tmp_path)
         assert info == {"step": 3} and found["w"].sharding == lying(parts)["w"]
         np.testing.assert_array_equal(found["w"], tree["w"])
         assert jax.random.uniform(found["key"]) == jax.random.uniform(tree["key"])
-    largest = max((f for f in (tmp_path / "000000003").rglob("*") if f.is_file()), key=lambda f: f.stat().st_size)
+    largest = max((f for f in (tmp_path / "000000003" / "state").rglob("*") if f.is_file()), key=lambda f: f.stat().st_size)
     data = bytearray(largest.read_bytes())
     data[len(data) // 2] ^= 1
     largest.write_bytes(bytes(data))
