@@ -2,8 +2,8 @@
 
 from pdesurr.train.config import TrainConfig
 from pdesurr.train.loop import FitResult, fit
-from pdesurr.train.optimisers import adamw
+from pdesurr.train.optimisers import adamw, muon
 from pdesurr.train.search import Between, search
 from pdesurr.train.state import TrainState
 
-__all__ = ["Between", "FitResult", "TrainConfig", "TrainState", "adamw", "fit", "search"]
+__all__ = ["Between", "FitResult", "TrainConfig", "TrainState", "adamw", "fit", "muon", "search"]

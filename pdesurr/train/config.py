@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from pdesurr.checks import is_number, is_whole, require
+from pdesurr.train.optimisers import OPTIMISERS, Optimiser
 from pdesurr.train.precision import PRODUCTS, Precision
 
 OnBad = Literal["raise", "skip", "rollback"]
@@ -16,7 +17,8 @@ class TrainConfig:
     `on_bad` says what a loss or gradient that is not finite does (its update is dropped in any case): "raise" ends the run
     with `DivergedError`, "skip" goes on until `max_bad` were dropped, "rollback" goes back to the start of the epoch with half
     the learning rate. `accumulate`: gradients of so many equal parts of a batch are taken one after another and averaged, in the
-    memory of one part. `precision`: in which a step computes (`pdesurr.train.precision`).
+    memory of one part. `precision`: in which a step computes (`pdesurr.train.precision`). `optimiser`: "adamw" or "muon"
+    (`pdesurr.train.optimisers`).
     """
 
     epochs: int = 100
@@ -32,6 +34,7 @@ class TrainConfig:
     checkpoint_seconds: float = 30.0
     accumulate: int = 1
     precision: Precision = "float32"
+    optimiser: Optimiser = "adamw"
 
     def __post_init__(self):
         for name, least in (("epochs", 1), ("batch_size", 1), ("accumulate", 1), ("max_bad", 0)):
@@ -50,6 +53,8 @@ class TrainConfig:
         require(self.on_bad in ("raise", "skip", "rollback"), "on_bad", "'raise', 'skip' or 'rollback'", self.on_bad)
         named = isinstance(self.precision, str) and self.precision in PRODUCTS
         require(named, "precision", f"one of {', '.join(PRODUCTS)}", self.precision)
+        named = isinstance(self.optimiser, str) and self.optimiser in OPTIMISERS
+        require(named, "optimiser", f"one of {', '.join(OPTIMISERS)}", self.optimiser, "another is an argument of `fit`")
         require(len(set(map(len, (seeds, rates))) - {1}) <= 1, "learning_rate", f"{len(seeds)} of them, as many as seeds", rates)
 
     @property

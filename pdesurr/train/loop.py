@@ -24,7 +24,7 @@ from pdesurr.train.books import Log, check_books, mean_of, plain, unplain
 from pdesurr.train.config import TrainConfig
 from pdesurr.train.feed import Resident, feed
 from pdesurr.train.identity import architecture, difference, fingerprint, identity_of
-from pdesurr.train.optimisers import adamw
+from pdesurr.train.optimisers import OPTIMISERS
 from pdesurr.train.parallel import Layout, MemberLayout, Parallel, check_devices, check_members, check_places
 from pdesurr.train.precision import in_precision
 from pdesurr.train.processes import any_of, leads, without_waiting
@@ -115,8 +115,8 @@ class _Run:
         fixed = [leaf for leaf in jax.tree.leaves(self.static) if eqx.is_array(leaf)]
         require(not (fixed and config.members), "model", "one whose every array is trained, for an ensemble",
                 f"{len(fixed)} arrays that training leaves alone", "train its members one by one")
-        optimiser = optimiser or adamw(config.epochs * self.per_epoch, warmup=config.warmup, weight_decay=config.weight_decay,
-                                       clip_norm=config.clip_norm)
+        optimiser = optimiser or OPTIMISERS[config.optimiser](config.epochs * self.per_epoch, warmup=config.warmup,
+                                                              weight_decay=config.weight_decay, clip_norm=config.clip_norm)
         self.facts = {"objective": identity_of(objective), "data": fingerprint(source), "validation": fingerprint(validate),
                       "validation_objective": identity_of(validation_objective),
                       "architecture": architecture(model)} if folder is not None else {}
