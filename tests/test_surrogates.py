@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from jaxtyping import TypeCheckError
 
 from pdesurr._files import MANIFEST, sha256
 from pdesurr.checks import BundleError, UsageError
@@ -103,6 +104,7 @@ def test_an_input_that_only_its_mean_or_its_roughness_gives_away_is_named(surrog
         (np.zeros((3, 3, 32, 1)), "one batch axis"),
         (np.zeros((7, 1)), "modes"),
         (np.full((32, 1), np.nan), "finite values"),
+        (None, "an array of numbers, received 'NoneType'"),
     ],
 )
 def test_bad_inputs_are_named(surrogate, a, words):
@@ -149,6 +151,11 @@ def test_it_is_checked_by_the_true_solver(surrogate):
         with pytest.raises(UsageError, match=words):
             surrogate.predict(odd)
     assert surrogate.error_estimate((64,)) == ERROR
+    with pytest.raises((UsageError, TypeCheckError), match="shape"):
+        surrogate.error_estimate(64)
+    for odd, words in (({"seed": None}, "seed"), ({"seed": 0, "samples": 2.5}, "samples")):
+        with pytest.raises((UsageError, TypeCheckError), match=words):
+            surrogate.check_against_solver(PDE, **odd)
 
 
 def _other():

@@ -51,9 +51,9 @@ def test_bands_cover_as_often_as_they_say(kind):
     size = np.linspace(0.1, 1.0, 12)[:, None]
     held = []
     for _ in range(30):
-        truth = (size * rng.standard_normal((260, 12, 1))).astype(np.float32)
-        band = conformal_band(lambda a: 0 * a, np.zeros_like(truth[:60]), truth[:60], kind=kind)
-        held.append(band.covers(jnp.zeros_like(truth[60:]), jnp.asarray(truth[60:])))
+        truth = (3 + size * rng.standard_normal((260, 12, 1))).astype(np.float32)
+        band = conformal_band(lambda a: 3 + 0 * a, np.zeros_like(truth[:60]), truth[:60], kind=kind)
+        held.append(band.covers(jnp.full_like(truth[60:], 3), jnp.asarray(truth[60:])))
     assert abs(np.mean(held) - 0.9) < 0.03
     assert band.width[0, 0] < 0.5 * band.width[-1, 0]  # narrow where errors are
     lower, upper = band(jnp.ones((12, 1)))
@@ -121,6 +121,10 @@ def test_what_is_not_finite_is_never_passed_on():
         guarded(nan, nan, always, 0.1)(a)
     with pytest.raises(UsageError, match="input: expected finite values"):
         guarded(fine, fine, always, 0.1)(a * np.nan)
+    with pytest.raises(UsageError, match="solver: expected answers of the surrogate's shape"):
+        guarded(fine, lambda v: v[::2], always, 0.1)(a)
+    with pytest.raises(UsageError, match="solver: expected a function that jax can trace"):
+        guarded(fine, lambda v: np.asarray(v), always, 0.1)(a)
 
 
 def test_bad_input_is_refused_in_words():
@@ -143,7 +147,11 @@ def test_bad_input_is_refused_in_words():
             answers(lambda a: a, bad)
     with pytest.raises(UsageError, match="coverage: expected a number in"):
         conformal_band(lambda a: a, np.zeros((20, 4, 1)), np.ones((20, 4, 1)), coverage=1.0)
-    band = conformal_band(lambda a: a, np.zeros((20, 4, 1)), np.ones((20, 4, 1)))
+    with pytest.warns(UserWarning, match="100 % off these outputs: inputs and outputs swapped"):
+        band = conformal_band(lambda a: a, np.zeros((20, 4, 1)), np.ones((20, 4, 1)))
+    with pytest.raises(UsageError, match="grid: expected that of the samples, .4,. nodes, received .8"):
+        a = np.random.default_rng(0).standard_normal((20, 4, 1), dtype=np.float32)
+        calibrated(Novelty.of(a), lambda v: v, Burgers().grid(8), a, a)
     for wrong_u, words in ((jnp.zeros((5, 1)), "u: expected answers of shape"), (jnp.full((4, 1), jnp.nan), "u: expected finite")):
         with pytest.raises(UsageError, match=words):
             band(wrong_u)

@@ -11,7 +11,7 @@ from jax.core import Tracer
 from jaxtyping import Array, Float, Shaped
 
 from pdesurr import metrics
-from pdesurr.checks import expected, require
+from pdesurr.checks import expected, is_whole, require
 from pdesurr.data.scaling import Scaled
 from pdesurr.data.sources import gather, sample_key
 from pdesurr.fields import Grid
@@ -50,7 +50,7 @@ class Surrogate(eqx.Module):
 
         Raises `UsageError` for a wrong number of axes or channels, or a resolution that cannot hold the model's modes.
         """
-        grid = self.grid_of(a.shape)
+        grid = self.grid_of(_shape(a))
         if a.ndim == grid.ndim + 1:
             return self.model(Samples(grid, a), grid)
         return apply(self.model, Samples(grid, a), grid)
@@ -70,8 +70,9 @@ class Surrogate(eqx.Module):
         if isinstance(a, Tracer):
             require(not error, "error", "False inside jit, grad and vmap, where values are hidden", error, "ask error_estimate outside")
             return self(a)
-        a = a if isinstance(a, jax.Array) else np.asarray(a)
-        grid = self.grid_of(np.shape(a))
+        convertible = isinstance(a, (list, tuple)) or (hasattr(a, "__array__") and not isinstance(a, jax.Array))
+        a = np.asarray(a) if convertible else a
+        grid = self.grid_of(_shape(a))
         require(0 not in np.shape(a), "input", "at least one sample", np.shape(a))
         require(not np.iscomplexobj(a), "input", "real numbers", a.dtype)
         values = jnp.asarray(a, jnp.float32)
@@ -130,7 +131,9 @@ class Surrogate(eqx.Module):
 
     def error_estimate(self, shape: tuple[int, ...] | None = None) -> dict[str, float] | None:
         """The relative L2 error measured on test data at (or nearest to) a resolution: mean, median, p95, max; None if untested."""
-        return self.spec.error_at(shape or self.spec.grid.shape)
+        shape, d = shape or self.spec.grid.shape, self.spec.grid.ndim
+        require(isinstance(shape, tuple) and len(shape) == d, "shape", f"a tuple, the nodes of {d} axes", shape, "(64,) is 64 nodes")
+        return self.spec.error_at(shape)
 
     def equation(self) -> AbstractPDE:
         """The equation with the parameters that it was trained for."""
@@ -138,8 +141,8 @@ class Surrogate(eqx.Module):
 
     def check_equation(self, pde: Any) -> None:
         """Raise `UsageError` unless `pde` is the equation, with the parameters, that it was trained for."""
-        require(type(pde).__name__ == self.spec.pde, "pde", f"the equation it was trained for, {self.spec.pde}", type(pde).__name__,
-                "surrogate.equation() is that")
+        require(type(pde).__name__ == self.spec.pde, "pde", f"the equation it was trained for, {self.spec.pde}",
+                f"the class {pde.__name__}" if isinstance(pde, type) else type(pde).__name__, "surrogate.equation() is that")
         ours, theirs = self.spec.parameters, pde.parameters
         names = sorted(k for k in ours.keys() | theirs.keys() if ours.get(k) != theirs.get(k))
         require(not names, "pde", f"{_said(ours, names)}, as it was trained", _said(theirs, names), "surrogate.equation() is that")
@@ -152,7 +155,8 @@ class Surrogate(eqx.Module):
         the parameters, that the surrogate was trained for."""
         self.check_equation(pde)
         require(route is None or route in pde.routes, "route", f"None or one of {', '.join(pde.routes)}", route)
-        require(samples >= 1, "samples", "at least one", samples)
+        require(is_whole(samples) and samples >= 1, "samples", "a whole number >= 1", samples)
+        require(is_whole(seed), "seed", "a whole number", seed)
         grid, errors = self.spec.grid, np.full(samples, np.nan)
         for name in pde.routes if route is None else (route,):
 
@@ -166,6 +170,13 @@ class Surrogate(eqx.Module):
             if np.isfinite(errors).all():
                 return errors
         raise expected("route", "one that is right for every sample (None tries all)", route, "train and check on more nodes")
+
+
+def _shape(a: Any) -> tuple[int, ...]:
+    """Of an array; `UsageError` for anything else."""
+    require(isinstance(a, (jax.Array, np.ndarray)) and a.dtype != object, "input", "an array of numbers", type(a).__name__,
+            "of Samples, their values")
+    return a.shape
 
 
 def _said(parameters: dict[str, float], names: list[str]) -> str:

@@ -43,6 +43,7 @@ def load(name: str | Path, *, source: Path | str | None = None, sha256: str | No
     does not answer, and whatever `load_surrogate` refuses.
     """
     require(isinstance(name, (str, Path)) and str(name) != "", "name", "a name, a folder or hub:owner/name", name)
+    require(source is None or isinstance(source, (str, Path)), "source", "a folder with a catalogue", source)
     require(sha256 is None or _is_sha256(sha256), "sha256", "64 hexadecimal digits", sha256)
     if str(name).startswith(HUB):
         return _from_hub(str(name)[len(HUB) :], sha256)

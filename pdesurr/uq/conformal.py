@@ -1,6 +1,7 @@
 """Split conformal prediction: bands about a surrogate's answers that hold the truth as often as they say."""
 
 import math
+import warnings
 from collections.abc import Callable
 from typing import Any, Literal, get_args
 
@@ -16,6 +17,7 @@ from pdesurr.surrogates import Surrogate
 
 Kind = Literal["simultaneous", "pointwise"]
 BATCH = 32
+STRANGE = 0.5  # relative error, of half the samples, of what is hardly the surrogate's own map
 Either = Array | np.ndarray
 
 
@@ -67,10 +69,8 @@ def conformal_band(surrogate: Callable[[Array], Array], inputs: Float[Either, "n
     """
     require(kind in get_args(Kind), "kind", f"one of {', '.join(get_args(Kind))}", kind)
     require(isinstance(coverage, (int, float)) and 0 < coverage < 1, "coverage", "a number in (0, 1)", coverage)
-    check_samples(outputs, "outputs")
-    require(bool(np.isfinite(outputs).all()), "outputs", "finite values", "NaN or infinity", "repair or drop those samples")
     u, outputs = answers(surrogate, inputs), np.asarray(outputs)
-    require(u.shape == outputs.shape, "outputs", f"the shape of the surrogate's answers, {u.shape}", outputs.shape)
+    check_pairs(u, outputs)
     errors = np.abs(u - outputs)
     if kind == "pointwise":
         return Band(jnp.asarray(conformal_quantile(errors, coverage)), coverage, kind)
@@ -88,6 +88,18 @@ def check_samples(values: Any, name: str, ndim: int | None = None) -> None:
     require(array, name, "an array of floats, samples (n, *grid, channels)", getattr(values, "dtype", type(values).__name__))
     batch = values.ndim >= 3 if ndim is None else values.ndim == ndim
     require(batch and len(values) > 0, name, "samples (n, *grid, channels), at least one", values.shape, "of one sample a[None] is a batch")
+
+
+def check_pairs(u: Float[np.ndarray, "n *grid c"], outputs: Any) -> None:
+    """Raise `UsageError` unless outputs are finite and of the answers' shape; warn where they are no answers to the same inputs."""
+    check_samples(outputs, "outputs")
+    require(bool(np.isfinite(outputs).all()), "outputs", "finite values", "NaN or infinity", "repair or drop those samples")
+    require(u.shape == outputs.shape, "outputs", f"the shape of the surrogate's answers, {u.shape}", outputs.shape)
+    size = lambda v: np.sqrt(np.mean(np.square(v).reshape(len(v), -1), axis=1))  # noqa: E731
+    error = float(np.median(size(u - np.asarray(outputs)) / np.maximum(size(outputs), np.finfo(u.dtype).tiny)))
+    if not error < STRANGE:
+        warnings.warn(f"the surrogate's answers are {100 * error:.0f} % off these outputs: inputs and outputs swapped, or of another "
+                      "equation?", stacklevel=3)
 
 
 def answers(surrogate: Callable[[Array], Array], inputs: Float[Either, "n *grid c_in"]) -> Float[np.ndarray, "n *grid c"]:

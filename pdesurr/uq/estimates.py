@@ -17,7 +17,7 @@ from pdesurr.pdes import AbstractEvolution
 from pdesurr.solvers.etdrk import etdrk_coefficients
 from pdesurr.surrogates import Surrogate
 from pdesurr.types import Samples
-from pdesurr.uq.conformal import BATCH, Either, answers, conformal_quantile
+from pdesurr.uq.conformal import BATCH, Either, answers, check_pairs, conformal_quantile
 
 
 class AbstractEstimate(eqx.Module):
@@ -196,7 +196,8 @@ def calibrated(estimate: AbstractEstimate, surrogate: Callable[[Array], Array], 
     require(isinstance(estimate, AbstractEstimate), "estimate", "one of pdesurr.uq's, first", type(estimate).__name__)
     require(isinstance(grid, Grid), "grid", "a Grid, that of the samples", type(grid).__name__)
     u = answers(surrogate, inputs)
-    require(np.shape(outputs) == u.shape, "outputs", f"the shape of the surrogate's answers, {u.shape}", np.shape(outputs))
+    require(u.shape[1:-1] == grid.shape, "grid", f"that of the samples, {u.shape[1:-1]} nodes", grid.shape)
+    check_pairs(u, outputs)
     errors = in_batches(lambda v, truth: metrics.relative_l2(v, truth, grid), u, outputs)
     sizes = in_batches(estimate, inputs, u)
     require(bool(np.isfinite(errors).all()), "outputs", "finite solutions, none of them zero", "NaN, infinity or zero")

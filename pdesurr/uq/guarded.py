@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float
 
-from pdesurr.checks import DivergedError, require
+from pdesurr.checks import DivergedError, expected, require
 from pdesurr.surrogates import Surrogate
 from pdesurr.uq.conformal import check_samples
 from pdesurr.uq.estimates import AbstractEstimate
@@ -50,12 +50,22 @@ class Guarded:
         require(bool(jnp.all(jnp.isfinite(values))), "input", "finite values", "NaN or infinity", "repair or drop those samples")
         u, estimates = (np.array(v) for v in self._first(values))
         solved = ~(estimates <= self.tolerance)  # what is not a number is not to be trusted
+        if solved.any():
+            self._check_solver(values[0], u.shape[1:])
         for i in np.flatnonzero(solved):  # one at a time: their number differs from batch to batch, and each would compile anew
             u[i] = np.asarray(self._solver(values[i]))
         if not np.isfinite(u).all():
             raise DivergedError("the solver's answer is not finite for an input that the surrogate was not trusted with")
         self.calls, self.solves = self.calls + len(u), self.solves + int(solved.sum())
         return Routed(u, estimates, solved)
+
+    def _check_solver(self, a: Array, shape: tuple[int, ...]) -> None:
+        try:
+            answer = jax.eval_shape(self._solver, a)
+        except jax.errors.JAXTypeError as error:
+            raise expected("solver", "a function that jax can trace", "one that asks for its input's values",
+                           "wrap NumPy code in jax.pure_callback") from error
+        require(answer.shape == shape, "solver", f"answers of the surrogate's shape, {shape}", answer.shape)
 
 
 def guarded(surrogate: Answer, solver: Answer, estimate: AbstractEstimate, tolerance: float) -> Guarded:

@@ -9,12 +9,12 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from pdesurr.checks import require
+from pdesurr.checks import expected, require
 from pdesurr.fields import Grid
 from pdesurr.models import Ensemble
 from pdesurr.surrogates import Surrogate
 from pdesurr.types import Samples
-from pdesurr.uq.conformal import BATCH, Either
+from pdesurr.uq.conformal import BATCH, Either, answers, check_pairs
 from pdesurr.uq.estimates import AbstractEstimate, grid_of_one
 
 
@@ -52,11 +52,9 @@ class LastLayer(AbstractEstimate):
            outputs: Float[Either, "n *grid c"], rounds: int = 20) -> "LastLayer":
         """From training samples. `where` picks the weight: `lambda s: s.model.model.head[-1].weight` of an FNO. Raises `UsageError` for a
         weight of more than 4096 numbers."""
-        weight = where(surrogate)
+        weight = _picked(surrogate, where)
         require(weight.size <= 4096, "where", "a weight of at most 4096 numbers: the last layer's", weight.shape)
-        require(len(inputs) == len(outputs) > 0, "outputs", f"{len(inputs)} samples, as many as inputs", len(outputs))
-        sound = bool(np.isfinite(inputs).all() and np.isfinite(outputs).all())
-        require(sound, "inputs, outputs", "finite values", "NaN or infinity", "repair or drop those samples")
+        check_pairs(answers(surrogate, inputs), outputs)
         require(type(rounds) is int and rounds >= 1, "rounds", "a whole number >= 1", rounds)
 
         @jax.jit
@@ -81,6 +79,18 @@ class LastLayer(AbstractEstimate):
         grid = grid_of_one(self.surrogate, a, u)
         spread = jnp.tensordot(self.root.T, _slopes(self.surrogate, self.where, a), axes=1)
         return size(grid, jnp.sqrt(jnp.sum(spread**2, axis=0))) / size(grid, u)
+
+
+def _picked(surrogate: Any, where: Any) -> Array:
+    """The weight; `UsageError` where there is none."""
+    require(isinstance(surrogate, Surrogate), "surrogate", "a Surrogate, first", type(surrogate).__name__)
+    require(callable(where), "where", "a function of the surrogate that picks a weight, second", type(where).__name__)
+    try:
+        weight = where(surrogate)
+    except (AttributeError, IndexError, KeyError, TypeError) as error:
+        raise expected("where", f"a function that picks a weight of {type(surrogate.model.model).__name__}", str(error)) from error
+    require(eqx.is_inexact_array(weight), "where", "a function that picks one weight", type(weight).__name__)
+    return weight
 
 
 def _slopes(surrogate: Surrogate, where: Callable[[Any], Array], a: Array) -> Float[Array, "p *grid c"]:
