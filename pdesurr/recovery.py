@@ -70,9 +70,9 @@ class Recovery:
         found = self.mean + jnp.tensordot(c, self.basis, axes=1)
         return jnp.exp(found) if self.log else found
 
-    def read(self, model: Solve) -> Callable[[Array], Float[Array, "readings c"]]:
-        """The readings of c, with the output by `model`, in units of the noise and less the data."""
-        return lambda c: (model(self.input(c)).reshape(-1, self.values.shape[-1])[self.at] - self.values) / self.noise
+    def read(self, model: Solve) -> Callable[[Array], Float[Array, " m"]]:
+        """The readings of c, with the output by `model`, in units of the noise and less the data, in one row."""
+        return lambda c: ((model(self.input(c)).reshape(-1, self.values.shape[-1])[self.at] - self.values) / self.noise).ravel()
 
     def objective(self, model: Solve) -> Callable[[Array], Float[Array, ""]]:
         """Of c, with the output by `model`."""

@@ -84,8 +84,8 @@ def one(name: str, surrogate: Any, seed: int) -> list[dict[str, Any]]:
 
 def of_least_squares(misfit: Any, start: Any) -> Any:
     """argmin |misfit(c)|^2 + |c|^2 of a misfit that is linear in c."""
-    slopes = np.asarray(jax.jacfwd(misfit)(start), np.float64).reshape(-1, start.size)
-    right = -slopes.T @ np.asarray(misfit(start), np.float64).ravel()
+    slopes = np.asarray(jax.jacfwd(misfit)(start), np.float64)
+    right = -slopes.T @ np.asarray(misfit(start), np.float64)
     return jnp.asarray(np.linalg.solve(slopes.T @ slopes + np.eye(start.size), right), start.dtype)
 
 

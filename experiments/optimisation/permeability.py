@@ -42,7 +42,7 @@ def ensembles(problem: Any, models: dict[str, Any], members: int, seed: int) -> 
     for by, model in models.items():
         began, steps = time.perf_counter(), 0
         read, size = problem.read(model), problem.values.size
-        readings = jax.jit(lambda m, read=read: lax.map(lambda c: read(c).ravel(), m, batch_size=20))
+        readings = jax.jit(lambda m, read=read: lax.map(read, m, batch_size=20))
         ensemble = EnsembleKalman(start, jnp.zeros(size), jnp.ones(size))  # in units of the noise, less the data
         while not ensemble.done:
             ensemble, steps = ensemble.tell(readings(ensemble.ask()), jax.random.fold_in(jax.random.key(seed), steps)), steps + 1
@@ -65,9 +65,10 @@ def most_probable(claim: Any, truth: Any, start: Any) -> list[dict[str, Any]]:
 
 
 def posteriors(problem: Any, model: Any, solve: Any, at: Any, draws: int, warmup: int, seed: int) -> list[dict[str, Any]]:
-    """Draws by the solver; by the surrogate; by the surrogate with its error among the noise; by the surrogate with the truth's readings and
-    their derivatives at the most probable point. In coordinates in which the surrogate's Gauss-Newton matrix there is the identity."""
-    ours, true = (lambda c, f=problem.read(m): f(c).ravel() for m in (model, solve))
+    """Draws by the solver; by the surrogate; by the surrogate with its error among the noise, as a Gaussian's over the prior (Kaipio and
+    Somersalo, J. Comput. Appl. Math. 198, 2007); by the surrogate with the truth's readings and their derivatives at the most probable
+    point. In coordinates in which the surrogate's Gauss-Newton matrix there is the identity."""
+    ours, true = map(problem.read, (model, solve))
     slopes = jax.jacfwd(ours)(at)
     root = jnp.linalg.inv(jnp.linalg.cholesky(slopes.T @ slopes + jnp.eye(at.size))).T
     gap, tilt = true(at) - ours(at), jax.jacfwd(true)(at) - slopes
