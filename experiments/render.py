@@ -202,6 +202,16 @@ def few_data() -> str:
     return table(("solved samples", "data alone", "data and residual"), rows)
 
 
+def optimisers() -> str:
+    """Muon beside AdamW."""
+    r = load("burgers/optimisers_cpu")
+    if r is None:
+        return NONE
+    rows = [(x["optimiser"], str(x["epochs"]), number(x["rate"]), number(x["error"]), str(len(x["each"])), f"{x['seconds']:.0f} s")
+            for x in r["rows"]]
+    return table(("optimiser", "epochs", "rate", "test relative L2, mean", "seeds", "training"), rows)
+
+
 def random_grid() -> str:
     """Both directions of the equations, and what was trained beside them."""
     share = lambda v: "" if v is None else f"{100 * v:.0f} %"  # noqa: E731
@@ -256,7 +266,7 @@ BLOCKS: dict[str, Callable[[], str]] = {
     "runs": runs,
     "darcy_import": darcy_import, "head_to_head": head_to_head,
     "neural_operators": neural_operators, "physics_informed": physics_informed, "spectral": spectral, "few_data": few_data,
-    "random_grid": random_grid,
+    "optimisers": optimisers, "random_grid": random_grid,
     "losses": losses, "sampling": sampling, "corrected": in_use.corrected, "inverse": in_use.inverse,
     "control": in_use.control, "permeability": in_use.permeability, "trust": in_use.trust,
     "scaling": scaling, "endurance": endurance, "mutants": mutants,

@@ -68,8 +68,8 @@ def test_quick_form_of_other_scripts(script, options, child_env, tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("script", ["spectral/losses.py", "burgers/few_data.py", "random_grid/poisson.py", "random_grid/burgers.py",
-                                    "random_grid/cavity.py"])
+@pytest.mark.parametrize("script", ["spectral/losses.py", "burgers/few_data.py", "burgers/optimisers.py", "random_grid/poisson.py",
+                                    "random_grid/burgers.py", "random_grid/cavity.py"])
 def test_smoke_of_studies(script, child_env, tmp_path):
     command = [sys.executable, str(ROOT / "experiments" / script), "--preset", "smoke", "--out", str(tmp_path), "--json"]
     done = subprocess.run(command, env=child_env, capture_output=True, text=True, timeout=280)
@@ -87,7 +87,7 @@ def test_smoke_of_corrected_optimisation(child_env):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("script, names", [("inverse.py", ("burgers-fno", "heat-fno")), ("trust.py", ()), ("permeability.py", ())])
+@pytest.mark.parametrize("script, names", [("inverse.py", ("burgers-fno", "heat-fno")), ("trust.py", ()), ("permeability.py", ("--posterior",))])
 def test_smoke_of_surrogates_in_use(script, names, child_env):
     """With what the package brings."""
     command = [sys.executable, str(ROOT / "experiments" / "optimisation" / script), *names, "--preset", "smoke", "--json"]
