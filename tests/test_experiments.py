@@ -87,10 +87,11 @@ def test_smoke_of_corrected_optimisation(child_env):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("script, names", [("inverse.py", ("burgers-fno", "heat-fno")), ("trust.py", ()), ("permeability.py", ("--posterior",))])
-def test_smoke_of_surrogates_in_use(script, names, child_env):
+@pytest.mark.parametrize("script, more", [("inverse.py", ("burgers-fno", "heat-fno")), ("trust.py", ()),
+                                          ("permeability.py", ("--posterior",))])
+def test_smoke_of_surrogates_in_use(script, more, child_env):
     """With what the package brings."""
-    command = [sys.executable, str(ROOT / "experiments" / "optimisation" / script), *names, "--preset", "smoke", "--json"]
+    command = [sys.executable, str(ROOT / "experiments" / "optimisation" / script), *more, "--preset", "smoke", "--json"]
     done = subprocess.run(command, env=child_env, capture_output=True, text=True, timeout=280)
     assert done.returncode == 0, done.stderr[-2000:]
     result = json.loads(done.stdout.strip().splitlines()[-1])
