@@ -14,8 +14,8 @@ def costs(found: list[dict[str, Any]]) -> tuple[str, ...]:
     middle = lambda key: statistics.median(x[key] for x in found)  # noqa: E731
     near = [x["solves_to_one_per_cent"] for x in found if x["solves_to_one_per_cent"]]
     every = f"{statistics.median(near):.0f}" if len(near) == len(found) else f"{len(near)} of {len(found)}" if near else ""
-    return (f"{100 * middle('excess'):.2g} %", f"{100 * max(x['excess'] for x in found):.2g} %", f"{middle('solves'):.0f}", every,
-            f"{middle('seconds'):.2g} s")
+    return (f"{100 * middle('excess'):.3g} %", f"{100 * max(x['excess'] for x in found):.3g} %", f"{middle('solves'):.0f}", every,
+            f"{middle('seconds'):.3g} s")
 
 
 def corrected() -> str:
@@ -23,7 +23,7 @@ def corrected() -> str:
     r = load("optimisation/corrected")
     if r is None:
         return NONE
-    rows = [(x["problem"], x["method"], said(x["claimed"], "{:.4e}", ""), f"{x['verified']:.4e}", f"{100 * x['excess']:.2g} %",
+    rows = [(x["problem"], x["method"], said(x["claimed"], "{:.4e}", ""), f"{x['verified']:.4e}", f"{100 * x['excess']:.3g} %",
              str(x["solves"]), said(x.get("solves_to_one_per_cent"), "{:.0f}", "")) for x in r["rows"]]
     return table(("problem", "method", "J claimed", "J verified", "above the minimum", "true solves", "to one per cent"), rows)
 
@@ -62,8 +62,8 @@ def permeability() -> str:
     for method in dict.fromkeys(x["method"] for x in r["rows"]):
         found = [x for x in r["rows"] if x["method"] == method]
         middle = lambda key: statistics.median(x[key] for x in found)  # noqa: E731, B023
-        rows.append((method, str(len(found)), f"{100 * middle('excess'):.2g} %", f"{middle('solves'):.0f}", f"{middle('error'):.2f}",
-                     said(found[0].get("off"), "{:.2g}", ""), said(found[0].get("spread"), "{:.2g}", ""), f"{middle('seconds'):.2g} s"))
+        rows.append((method, str(len(found)), f"{100 * middle('excess'):.3g} %", f"{middle('solves'):.0f}", f"{middle('error'):.2f}",
+                     said(found[0].get("off"), "{:.2g}", ""), said(found[0].get("spread"), "{:.2g}", ""), f"{middle('seconds'):.3g} s"))
     return table(("method", "draws", "objective above the least", "true solves", "error of log a", "means apart, deviations",
                   "ratio of deviations", "time"), rows)
 

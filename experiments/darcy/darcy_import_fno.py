@@ -28,6 +28,7 @@ from pdesurr.models import FNO
 from pdesurr.objectives import relative_h1, relative_l2
 from pdesurr.surrogates.assess import evaluate, make_surrogate
 from pdesurr.train import TrainConfig, fit
+from pdesurr.train.optimisers import Optimiser
 from pdesurr.types import parameter_count
 from pdesurr.workflow import Scaled, environment, scalers
 
@@ -50,6 +51,7 @@ class Setting:
     batch: int
     rate: float
     ema: float
+    optimiser: Optimiser = "adamw"
 
 
 # lowest validation error of (6, 6) x 16, (5, 5) x 20 and (6, 6) x 18
@@ -60,7 +62,8 @@ def train(whole: Dataset, tests: dict[str, Dataset], seed: int, epochs: int, fol
     """One seed: errors at both resolutions and the number of weights."""
     part, held_out = whole.split((0, 900), (900, 1000))
     network = FNO(1, 1, setting.modes, setting.width, coordinates=(True, True), head_width=HEAD, key=jax.random.key(seed))
-    config = TrainConfig(epochs=epochs, batch_size=setting.batch, learning_rate=setting.rate, ema_decay=setting.ema, seed=seed)
+    config = TrainConfig(epochs=epochs, batch_size=setting.batch, learning_rate=setting.rate, ema_decay=setting.ema, seed=seed,
+                         optimiser=setting.optimiser)
     source = AugmentedSource(ArraySource(part.inputs, part.outputs, part.grid), (transposition,))
     began = time.perf_counter()
     result = fit(Scaled(network, *scalers(part)), source, relative_h1, config, validation_objective=relative_l2, devices=jax.devices()[:1],
