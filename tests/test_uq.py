@@ -127,6 +127,14 @@ def test_what_is_not_finite_is_never_passed_on():
         guarded(fine, lambda v: np.asarray(v), always, 0.1)(a)
 
 
+def test_an_estimate_of_another_equation_is_refused():
+    surrogate = load("poisson-nsm")
+    grid = surrogate.spec.grid
+    estimate = Corrected(Darcy(), Darcy().grid(65))
+    with pytest.raises(UsageError, match="pde: expected the equation it was trained for, Poisson, received 'Darcy'"):
+        guarded(surrogate, lambda a: POISSON.solve(a, grid), estimate, 0.1)
+
+
 def test_bad_input_is_refused_in_words():
     with pytest.raises(UsageError, match="an equation with a `correction`: a steady one, received 'Burgers'"):
         Corrected(Burgers(), Burgers().grid(16))

@@ -96,7 +96,8 @@ def check_pairs(u: Float[np.ndarray, "n *grid c"], outputs: Any) -> None:
     require(bool(np.isfinite(outputs).all()), "outputs", "finite values", "NaN or infinity", "repair or drop those samples")
     require(u.shape == outputs.shape, "outputs", f"the shape of the surrogate's answers, {u.shape}", outputs.shape)
     size = lambda v: np.sqrt(np.mean(np.square(v).reshape(len(v), -1), axis=1))  # noqa: E731
-    error = float(np.median(size(u - np.asarray(outputs)) / np.maximum(size(outputs), np.finfo(u.dtype).tiny)))
+    errors, norms = size(u - np.asarray(outputs)), size(outputs)
+    error = float(np.median(errors[norms > 0] / norms[norms > 0])) if (norms > 0).any() else 0.0
     if not error < STRANGE:
         warnings.warn(f"the surrogate's answers are {100 * error:.0f} % off these outputs: inputs and outputs swapped, or of another "
                       "equation?", stacklevel=3)

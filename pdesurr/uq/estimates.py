@@ -193,7 +193,7 @@ def calibrated(estimate: AbstractEstimate, surrogate: Callable[[Array], Array], 
     """The estimate as a bound of the relative L2 error, from calibration samples: the factor is the conformal quantile of error / estimate.
     `surrogate` maps one input. It holds for inputs of their law; elsewhere as far as the estimate follows the error. Raises `UsageError`
     as `conformal_quantile`."""
-    require(isinstance(estimate, AbstractEstimate), "estimate", "one of pdesurr.uq's, first", type(estimate).__name__)
+    check_estimate(estimate, surrogate)
     require(isinstance(grid, Grid), "grid", "a Grid, that of the samples", type(grid).__name__)
     u = answers(surrogate, inputs)
     require(u.shape[1:-1] == grid.shape, "grid", f"that of the samples, {u.shape[1:-1]} nodes", grid.shape)
@@ -203,6 +203,14 @@ def calibrated(estimate: AbstractEstimate, surrogate: Callable[[Array], Array], 
     require(bool(np.isfinite(errors).all()), "outputs", "finite solutions, none of them zero", "NaN, infinity or zero")
     factor = conformal_quantile(errors / np.maximum(sizes, np.finfo(sizes.dtype).tiny), coverage)
     return Calibrated(estimate, jnp.asarray(factor), coverage)
+
+
+def check_estimate(estimate: Any, surrogate: Any) -> None:
+    """Raise `UsageError` unless it is an estimate, and of the equation that the surrogate, if it says which, was trained for."""
+    require(isinstance(estimate, AbstractEstimate), "estimate", "one of pdesurr.uq's", type(estimate).__name__)
+    pde = getattr(estimate.estimate if isinstance(estimate, Calibrated) else estimate, "pde", None)
+    if pde is not None and isinstance(surrogate, Surrogate):
+        surrogate.check_equation(pde)
 
 
 def in_batches(function: Callable[..., Array], *arrays: Either) -> Float[np.ndarray, " n"]:

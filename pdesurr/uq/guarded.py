@@ -12,7 +12,7 @@ from jaxtyping import Array, Bool, Float
 from pdesurr.checks import DivergedError, expected, require
 from pdesurr.surrogates import Surrogate
 from pdesurr.uq.conformal import check_samples
-from pdesurr.uq.estimates import AbstractEstimate
+from pdesurr.uq.estimates import AbstractEstimate, check_estimate
 
 Answer = Callable[[Array], Array]  # of one sample
 
@@ -34,7 +34,7 @@ class Guarded:
         functions = callable(surrogate) and callable(solver)
         require(functions, "surrogate, solver", "functions of one sample", solver, "pass lambda a: pde.solve(a, grid)")
         require(not isinstance(solver, Surrogate), "solver", "the true solver, after the surrogate", type(solver).__name__)
-        require(isinstance(estimate, AbstractEstimate), "estimate", "one of pdesurr.uq's, best `calibrated`", type(estimate).__name__)
+        check_estimate(estimate, surrogate)
         self.tolerance, self.calls, self.solves = tolerance, 0, 0
 
         def one(a: Array) -> tuple[Array, Array]:
