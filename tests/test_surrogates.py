@@ -149,7 +149,7 @@ def test_it_is_checked_by_the_true_solver(surrogate):
     for odd, words in ((np.zeros((0, 64, 1)), "at least one sample"), (np.zeros((64, 1), complex), "real numbers")):
         with pytest.raises(UsageError, match=words):
             surrogate.predict(odd)
-    with pytest.raises((UsageError, TypeCheckError), match="NoneType"):
+    with pytest.raises((UsageError, TypeCheckError), match="None"):
         surrogate.predict(None)
     assert surrogate.error_estimate((64,)) == ERROR
     with pytest.raises((UsageError, TypeCheckError), match="shape"):
