@@ -90,7 +90,7 @@ PRESETS = {
     # A coarser grid and a narrower network than the paper's, so that minutes are enough.
     "cpu": RunConfig(
         "cpu", stride=32, model=ModelConfig(width=32, head_width=64),
-        training=TrainConfig(epochs=200, learning_rate=5e-3, ema_decay=0.995, optimiser="muon"),
+        training=TrainConfig(epochs=150, learning_rate=5e-3, ema_decay=0.995, optimiser="muon"),
     ),
     # Rate and weight decay: lowest validation errors among those tried at this batch size, on 256 nodes.
     "paper": RunConfig("paper", training=TrainConfig(epochs=500, learning_rate=1e-3, weight_decay=0.1, ema_decay=0.995)),
