@@ -1,6 +1,7 @@
 """What a step of the optimisers is, and that the engine trains with any of them."""
 
 import dataclasses
+from typing import Any
 
 import equinox as eqx
 import jax
@@ -50,7 +51,7 @@ def trained(config=CONFIG, model=None, devices=1, **more):
     return [np.asarray(v) for v in jax.tree.leaves(eqx.filter(result.state.params, eqx.is_array))]
 
 
-def second_step(optimiser, gradient, params):
+def second_step(optimiser, gradient, params) -> Any:
     """The first has the rate zero, at which the schedule begins."""
     state = optimiser.init(params)
     with jax.numpy_dtype_promotion("standard"):

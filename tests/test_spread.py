@@ -98,7 +98,7 @@ def test_the_slopes_are_those_of_a_layer_that_the_answer_is_linear_in():
     for where, words in ((lambda s: s.model.nothing, "that picks a weight of FNO"), (lambda s: None, "that picks one weight"),
                          (lambda s: (weight(s),), "that picks one weight")):
         with pytest.raises(UsageError, match=words):
-            LastLayer.of(ours, where, inputs(2), inputs(2))
+            LastLayer.of(ours, where, inputs(2), inputs(2))  # pyright: ignore[reportArgumentType]
 
 
 def test_the_residual_of_an_evolution_is_its_objectives_relative_to_the_end():

@@ -93,7 +93,7 @@ def test_an_input_that_only_its_mean_or_its_roughness_gives_away_is_named(surrog
         assert np.isinf(knows.predict(jnp.where(jnp.arange(32)[:, None] < 16, 1.0, -1.0).astype(a.dtype), error=True)[1])
     with pytest.warns(RangeWarning, match="roughness"):
         waves = sum(jnp.sin(k * GRID.nodes) for k in (13, 14, 15)) / 3
-        assert np.isinf(knows.predict(waves.astype(a.dtype), error=True)[1])
+        assert np.isinf(knows.predict(jnp.asarray(waves, a.dtype), error=True)[1])
 
 
 @pytest.mark.parametrize(
@@ -123,6 +123,14 @@ def test_jit_vmap_and_grad_go_through(surrogate):
     np.testing.assert_allclose(jnp.vdot(slope, direction), difference, rtol=2e-3)
     np.testing.assert_allclose(jax.jit(surrogate.predict)(a), u, atol=1e-6)
     assert jax.jit(jax.grad(lambda v: jnp.sum(surrogate.predict(v))))(a[0]).shape == a[0].shape
+
+
+def test_a_gradient_outside_jit_does_not_compile_each_operation(surrogate):
+    compiled, a = [], inputs()[0, ::2]  # a resolution of its own
+    jax.monitoring.register_event_duration_secs_listener(
+        lambda event, duration_secs, **_: compiled.append(event) if event.endswith("backend_compile_duration") else None)
+    jax.grad(lambda v: jnp.sum(surrogate(v)))(a)
+    assert 0 < len(compiled) < 12
 
 
 def test_an_inverse_problem_inside_jit(surrogate):

@@ -124,7 +124,7 @@ def test_what_is_not_finite_is_never_passed_on():
     with pytest.raises(UsageError, match="solver: expected answers of the surrogate's shape"):
         guarded(fine, lambda v: v[::2], always, 0.1)(a)
     with pytest.raises(UsageError, match="solver: expected a function that jax can trace"):
-        guarded(fine, lambda v: np.asarray(v), always, 0.1)(a)
+        guarded(fine, lambda v: np.asarray(v), always, 0.1)(a)  # pyright: ignore[reportArgumentType]
 
 
 def test_an_estimate_of_another_equation_is_refused():

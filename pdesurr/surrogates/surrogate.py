@@ -50,10 +50,8 @@ class Surrogate(eqx.Module):
 
         Raises `UsageError` for a wrong number of axes or channels, or a resolution that cannot hold the model's modes.
         """
-        grid = self.grid_of(_shape(a))
-        if a.ndim == grid.ndim + 1:
-            return self.model(Samples(grid, a), grid)
-        return apply(self.model, Samples(grid, a), grid)
+        self.grid_of(_shape(a))
+        return _called(self, a)
 
     @overload
     def predict(self, a: Checked, *, error: Literal[False] = False) -> Float[Array, "*grid c_out"]: ...
@@ -123,7 +121,7 @@ class Surrogate(eqx.Module):
                     f"input {channel.name} has values in [{low:.4g}, {high:.4g}], training saw [{channel.lower:.4g}, "
                     f"{channel.upper:.4g}]: the stated error does not hold there"
                 )
-        norms = jax.vmap(lambda v: jnp.sqrt(jnp.sum(grid.norm(v) ** 2)))(batch)
+        norms = _norms(batch, grid)
         low, high = float(jnp.min(norms)), float(jnp.max(norms))
         if low < self.spec.norms[0] * (1 - 1e-3) or high > self.spec.norms[1] * (1 + 1e-3):
             found.append(f"input norms are in [{low:.4g}, {high:.4g}], training saw [{self.spec.norms[0]:.4g}, {self.spec.norms[1]:.4g}]")
@@ -184,5 +182,14 @@ def _said(parameters: dict[str, float], names: list[str]) -> str:
 
 
 @eqx.filter_jit
+def _norms(batch: Array, grid: Grid) -> Array:
+    return jax.vmap(lambda v: jnp.sqrt(jnp.sum(grid.norm(v) ** 2)))(batch)
+
+
+@eqx.filter_jit
 def _called(surrogate: Surrogate, a: Array) -> Array:
-    return surrogate(a)
+    """Compiled as a whole: a gradient outside jit would otherwise compile each of its operations."""
+    grid = surrogate.grid_of(a.shape)
+    if a.ndim == grid.ndim + 1:
+        return surrogate.model(Samples(grid, a), grid)
+    return apply(surrogate.model, Samples(grid, a), grid)
