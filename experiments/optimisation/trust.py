@@ -107,6 +107,7 @@ def measured(label: str, surrogate: Surrogate, parts: dict[str, Any], a: np.ndar
     seen = parts["seen"](a)
     return {"row": label, "samples": len(a), "error": {"mean": float(errors.mean()), "max": float(errors.max())},
             "coverage": parts["band"].covers(jnp.asarray(u), jnp.asarray(truth)),
+            "width": float(np.mean(parts["band"].width) / np.sqrt(np.mean(truth**2))),
             "bound_kept": float(np.mean(in_batches(parts["bound"], a, u) >= errors)), "spearman": float(correlation),
             "novel": float(np.mean(in_batches(parts["novelty"], seen, seen) > parts["usual"])),
             "guarded_kept": float(np.mean(kept <= parts["tolerance"])), "solved": float(routed.solved.mean()),
