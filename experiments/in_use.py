@@ -78,5 +78,5 @@ def trust() -> str:
              share(x["bound_kept"]),
              f"{x['spearman']:.2f}", share(x["novel"]), number(s["tolerance"]), share(x["guarded_kept"]), share(x["solved"]),
              f"{1e3 * x['guarded_s']:.3g} ms", f"{1e3 * s['solver_s']:.3g} ms") for s in r["surrogates"] for x in s["rows"]]
-    return table(("surrogate, estimate", "inputs", "error, mean", "band covers", "its half-width", "bound holds", "rank correlation", "called novel",
-                  "tolerance", "guarded: within it", "solved", "a sample", "solver alone"), rows)
+    return table(("surrogate, estimate", "inputs", "error, mean", "band covers", "its half-width", "bound holds", "rank correlation",
+                  "called novel", "tolerance", "guarded: within it", "solved", "a sample", "solver alone"), rows)

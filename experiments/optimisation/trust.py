@@ -3,11 +3,11 @@
     python experiments/optimisation/trust.py [--preset cpu|smoke] [--source FOLDER] [--json]
 
 For each: a third of the draws calibrate, the others are measured: coverage of a conformal band for all points at once at 90 per cent
-nominal, rank correlation of an estimate with the error, how often its calibrated bound holds, how many inputs `Novelty` calls unlike the
-training's, and the guard's error, share of solver calls and time. The estimate is the equation's residual where the surrogate's answer has
-one (corrected by a step of the solver, or carried to the end), else the disagreement of an ensemble's members or what the last layer
-leaves open. Off the law the inputs have shorter waves or are larger. Tolerances are 1.5 times the
-mean error.
+nominal and its mean half-width, in units of the outputs' root mean square, rank correlation of an estimate with the error, how often its
+calibrated bound holds, how many inputs `Novelty` calls unlike the training's, and the guard's error, share of solver calls and time. The
+estimate is the equation's residual where the surrogate's answer has one (corrected by a step of the solver, or carried to the end), else
+the disagreement of an ensemble's members or what the last layer leaves open. Off the law the inputs have shorter waves or are larger.
+Tolerances are 1.5 times the mean error.
 """
 
 import dataclasses
