@@ -79,7 +79,7 @@ class Train:
     learning_rate: float = 1e-3
     """Peak of the warm-up and cosine schedule."""
     optimiser: Literal["adamw", "muon"] = "adamw"
-    """AdamW, or Muon, whose steps of matrices are orthogonal: more work a step, often fewer epochs."""
+    """AdamW, or Muon, whose steps of matrices are orthogonal, at more work a step."""
     weight_decay: float = 1e-4
     """Of the weights, each step."""
     seed: int = 0

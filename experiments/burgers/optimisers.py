@@ -10,7 +10,6 @@ import argparse
 import dataclasses
 import json
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
@@ -48,11 +47,10 @@ def one(preset: Preset, optimiser: Any, epochs: int, rate: float, seed: int, fol
     """One training: the model, its validation error and seconds."""
     network = FNO(1, 1, (preset.modes,), preset.width, head_width=2 * preset.width, key=jax.random.key(seed))
     config = TrainConfig(epochs=epochs, batch_size=20, learning_rate=rate, seed=seed, ema_decay=0.995, optimiser=optimiser)
-    began = time.perf_counter()
     result = fit(network, AugmentedSource(solved(preset.train, preset.nodes, 0), (reflection,)), relative_l2, config,
                  validate=solved(max(preset.tested // 2, 4), preset.nodes, 10**6), devices=jax.devices()[:1],
                  folder=folder / f"{optimiser}-{epochs}-{rate:g}-{seed}")
-    return {"model": result.model, "validation": float(result.best_metric), "seconds": time.perf_counter() - began}
+    return {"model": result.model, "validation": float(result.best_metric), "seconds": sum(r["seconds"] for r in result.history)}
 
 
 def compared(preset: Preset, optimiser: str, epochs: int, folder: Path) -> dict[str, Any]:

@@ -6,9 +6,10 @@
 nodes with 2 per cent noise (`pdesurr.recovery`; the setting of Iglesias, Law and Stuart, Inverse Problems 29, 2013).
 
 Ensemble Kalman inversion: 320 members, whose mean is judged. Posterior (of the first draw): NUTS; `corrected` has the truth's readings and
-their derivatives at the most probable point: a solve and 32 slopes of one. `off` is the largest distance of means, in the deviations of the
-solver's own posterior, and `spread` the largest ratio of deviations, over the components. `objective` is by the true solver, `excess` that
-above the least that the solver found by gradients; `solves` counts its runs, with or without gradient.
+their derivatives at the most probable point: a solve and 32 slopes of one, besides the solves that found the point (`gradient, surrogate
+corrected`). `off` is the largest distance of means, in the deviations of the solver's own posterior, and `spread` the largest ratio of
+deviations, over the components. `objective` is by the true solver, `excess` that above the least that the solver found by gradients;
+`solves` counts its runs, with or without gradient.
 """
 
 import json
