@@ -21,7 +21,8 @@ class LowRankLayer(eqx.Module):
     """(v_o)(x) = sum_{r, i} phi_roi(z(x)) c_roi + (W v)_o(x) + b_o, with c_roi = mean over y of psi_roi(z(y)) v_i(y).
 
     The integral `c` is taken first and expanded second: O(n) in the number of points, though the kernel
-    sum_r phi_roi(z(x)) psi_roi(z(y)) couples all of them.
+    sum_r phi_roi(z(x)) psi_roi(z(y)) couples all of them. phi and psi end in a linear layer, which therefore acts on the integral of
+    their last hidden layers, not at every point: rank * width times fewer products.
     """
 
     phi: MLP
@@ -38,12 +39,20 @@ class LowRankLayer(eqx.Module):
 
     def integrate(self, z: Float[Array, "n f"], v: Float[Array, "n w"], weights: Float[Array, " n"]) -> Float[Array, "r w w"]:
         """The numbers c_roi."""
-        psi = self.psi(z).reshape(len(z), self.rank, v.shape[1], v.shape[1])
-        return jnp.einsum("nroi,ni->roi", psi, v * weights[:, None])
+        h, last = self._parted(self.psi, z)
+        return jnp.einsum("hroi,hi->roi", last, h.T @ (v * weights[:, None]))
 
     def expand(self, z: Float[Array, "m f"], v: Float[Array, "m w"], c: Float[Array, "r w w"]) -> Float[Array, "m w"]:
         """The layer's values where `z` and `v` are known."""
-        return jnp.einsum("mroi,roi->mo", self.phi(z).reshape(len(z), *c.shape), c) + rows(self.skip, v)
+        h, last = self._parted(self.phi, z)
+        return h @ jnp.einsum("hroi,roi->ho", last, c) + rows(self.skip, v)
+
+    def _parted(self, perceptron: MLP, z: Float[Array, "n f"]) -> tuple[Float[Array, "n h"], Float[Array, "h r w w"]]:
+        """Its last hidden layer with a one for the bias, and its last layer."""
+        h, last, width = perceptron.features(z), perceptron.layers[-1], self.skip.weight.shape[-1]
+        assert last.bias is not None
+        matrix = jnp.concatenate([last.weight.T, last.bias[None]]).astype(z.dtype)
+        return jnp.concatenate([h, jnp.ones_like(h[:, :1])], 1), matrix.reshape(-1, self.rank, width, width)
 
 
 class LNO(eqx.Module):

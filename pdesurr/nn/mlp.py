@@ -41,7 +41,11 @@ class MLP(eqx.Module):
         """Widths of the hidden layers."""
         return [layer.weight.shape[-2] for layer in self.layers[:-1]]
 
-    def __call__(self, v: Float[Array, "n in"]) -> Float[Array, "n out"]:
+    def features(self, v: Float[Array, "n in"]) -> Float[Array, "n hidden"]:
+        """What the last layer is given."""
         for layer in self.layers[:-1]:
             v = ACTIVATIONS[self.activation](rows(layer, v))
-        return rows(self.layers[-1], v)
+        return v
+
+    def __call__(self, v: Float[Array, "n in"]) -> Float[Array, "n out"]:
+        return rows(self.layers[-1], self.features(v))
