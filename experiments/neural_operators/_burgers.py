@@ -7,11 +7,11 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from experiments.study import Data, Preset, Row, main
-from pdesurr.data.augment import reflection
+from pdesurr.data.augment import LINE, reflection
 from pdesurr.data.scaling import ChannelScaler
 from pdesurr.train import TrainConfig
 
-__all__ = ["Preset", "TrainConfig", "at_rest", "data", "main", "row", "smoke"]
+__all__ = ["LINE", "Preset", "TrainConfig", "at_rest", "data", "main", "row", "smoke"]
 
 NODES = (256, 512, 1024, 2048, 4096, 8192)
 PUBLISHED = {

@@ -5,7 +5,7 @@ Trained on 128 nodes, where the periodic quadrature of its integrals is exact to
 
 import math
 
-from _burgers import Preset, TrainConfig, data, main, row, smoke
+from _burgers import LINE, Preset, TrainConfig, data, main, row, smoke
 
 from pdesurr.models import LNO
 

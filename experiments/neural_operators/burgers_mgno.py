@@ -3,7 +3,7 @@
 Trained on 128 nodes with as many levels as make the near part the next neighbours; finer grids add levels to the near part alone.
 """
 
-from _burgers import Preset, TrainConfig, data, main, row, smoke
+from _burgers import LINE, Preset, TrainConfig, data, main, row, smoke
 
 from pdesurr.models import OrthogonalMultipole
 
