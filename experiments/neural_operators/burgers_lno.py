@@ -16,8 +16,8 @@ def network(train, key, width=16, rank=4, depth=4, kernel=(32, 64)):
 
 ROW = row("LNO", network, {
     "smoke": smoke(width=4, rank=2, depth=2, kernel=(8,)),
-    "cpu": Preset(data(128), TrainConfig(epochs=150, batch_size=20, learning_rate=2e-3)),
-}, allowed={"cpu": 0.0221})
+    "cpu": Preset(data(128), TrainConfig(epochs=200, batch_size=20, learning_rate=1.5e-2, optimiser="muon")),
+}, symmetries=LINE, allowed={"cpu": 0.0221})
 
 if __name__ == "__main__":
     main(ROW)

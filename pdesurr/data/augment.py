@@ -69,15 +69,15 @@ def reflection(values: Array, grid: Grid) -> Array:
 @dataclass(frozen=True)
 class Translation:
     """u(x) -> u(x - s L) by a share s of the period L of each axis, after `reflection` if `reflected`: a symmetry of equations with
-    constant coefficients on a periodic box. Raises `UsageError` where an axis is not periodic or s is no whole number of nodes."""
+    constant coefficients on a periodic box. Raises `UsageError` where an axis is not periodic or s L is no whole number of nodes."""
 
     shares: tuple[float, ...]
     reflected: bool = False
 
     def __call__(self, values: Array, grid: Grid) -> Array:
-        nodes = [s * n for s, n in zip(self.shares, grid.shape, strict=True)]
-        whole = all(n == round(n) for n in nodes) and all(isinstance(b, FourierBasis) for b in grid.bases)
-        require(whole, "grid", f"periodic axes on which shares {self.shares} of a period are whole numbers of nodes", grid)
+        nodes = [s * n for s, n in zip(self.shares, grid.shape, strict=False)]
+        fit = len(nodes) == grid.ndim and all(n == round(n) for n in nodes) and all(isinstance(b, FourierBasis) for b in grid.bases)
+        require(fit, "grid", f"periodic axes on which shares {self.shares} of a period are whole numbers of nodes", grid)
         return jnp.roll(reflection(values, grid) if self.reflected else values, [round(n) for n in nodes], range(len(nodes)))
 
 
