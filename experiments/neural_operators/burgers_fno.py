@@ -1,7 +1,8 @@
 """Burgers, FNO. Claim: .0018-.0020 at 256 ... 8192 nodes (JMLR 24(89), table 3: one training for each); ours is one training.
 
 `cpu` is trained at 256 nodes, which hold what matters of the inputs, by Muon, its decay the best of .01, .1 and .5 on validation samples
-(in 60 epochs), its width of 64 and 96 and its batch of 10 and 20 (in 40). No coordinate channel, so the model commutes with shifts; reflected samples in training.
+(in 60 epochs), its width of 64 and 96 and its batch of 10 and 20 (in 40). No coordinate channel, so the model commutes with shifts;
+reflected samples in training.
 """
 
 from _burgers import Preset, TrainConfig, data, main, row, smoke
