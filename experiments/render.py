@@ -96,9 +96,9 @@ def head_to_head() -> str:
     r = load("head_to_head")
     if r is None:
         return NONE
-    rows = [(who, f"{m['parameters']:.0f}", number(m["error_16"]), number(m["error_32"]), f"{m['seconds']:.1f} s")
+    rows = [(who, f"{m['parameters']:.0f}", str(r["epochs"][who]), number(m["error_16"]), number(m["error_32"]), f"{m['seconds']:.1f} s")
             for who, m in r["means"].items()]
-    return table(("mean of three seeds", "weights", "relative L2 at 16", "at 32, not retrained", "training"), rows)
+    return table(("mean of three seeds", "weights", "epochs", "relative L2 at 16", "at 32, not retrained", "training"), rows)
 
 
 def resolution() -> str:
