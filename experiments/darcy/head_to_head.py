@@ -24,7 +24,7 @@ from experiments.darcy.darcy_import_fno import SEEDS, Setting, data, train
 from pdesurr.allocator import tune_allocator
 
 EPOCHS = {"ours": 10, "neuraloperator": 15}
-# lowest validation error (seed 0, 15 epochs) among (4, 4) x 26, (4, 4) x 28, (5, 5) x 20, (6, 6) x 18; batch 4, 8, 16; rate 5e-3, 1e-2, 2e-2
+# lowest validation error (seed 0, 15 epochs): (4, 4) x 26, (4, 4) x 28, (5, 5) x 20, (6, 6) x 18; batch 4, 8, 16; rate 5e-3, 1e-2, 2e-2
 SHORT = Setting((4, 4), 28, 8, 2e-2, 0.97)
 
 
@@ -60,7 +60,8 @@ def main() -> None:
 def peer(python: str, file: Path, seed: int) -> dict[str, Any]:
     """One seed of the peer, in its own process."""
     script = Path(__file__).resolve().with_name("_head_to_head_peer.py")
-    done = subprocess.run([python, script, file, str(EPOCHS["neuraloperator"]), str(seed)], capture_output=True, text=True, env=ALLOCATOR, check=False)
+    command = [python, script, file, str(EPOCHS["neuraloperator"]), str(seed)]
+    done = subprocess.run(command, capture_output=True, text=True, env=ALLOCATOR, check=False)
     if done.returncode != 0:
         raise SystemExit(f"the peer failed: {done.stderr.strip().splitlines()[-1]}")
     return json.loads(done.stdout.strip().splitlines()[-1])
