@@ -7,7 +7,7 @@ from _darcy import Preset, TrainConfig, data, main, named, row, smoke
 
 ROW = row("LNO", named("LNO"), {
     "smoke": smoke(width=4, rank=1, depth=2, kernel=(8,), head_width=8),
-    "cpu": Preset(data(10, tests=(10, 5, 3, 2, 1)), TrainConfig(epochs=40, batch_size=20, learning_rate=1e-2, optimiser="muon"), (0,),
+    "cpu": Preset(data(10, tests=(10, 5, 3, 2)), TrainConfig(epochs=25, batch_size=20, learning_rate=1e-2, optimiser="muon"), (0,),
                   {"width": 24, "rank": 2, "depth": 4, "kernel": (32, 64)}),
     "paper": Preset(data(), TrainConfig(epochs=500, batch_size=10, learning_rate=2.5e-4), (0, 1, 2),
                     {"width": 32, "rank": 1, "depth": 4, "kernel": (64, 128, 256)}),
