@@ -66,3 +66,16 @@ def is_whole(value: Any) -> bool:
 def is_number(value: Any) -> bool:
     """Whether it is a finite real number."""
     return isinstance(value, Real) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def require_counts(**named: Any) -> None:
+    """Raise `UsageError` naming the first that is no whole number > 0."""
+    for name, value in named.items():
+        require(is_whole(value) and value > 0, name, "a whole number > 0", value)
+
+
+def require_list_of_counts(**named: Any) -> None:
+    """Raise `UsageError` naming the first that is no tuple or list of whole numbers > 0, one at least."""
+    for name, value in named.items():
+        fits = isinstance(value, tuple | list) and len(value) > 0 and all(is_whole(v) and v > 0 for v in value)
+        require(fits, name, "whole numbers > 0, as in (64,) or (32, 64)", value)

@@ -116,7 +116,10 @@ class Train:
         if self.stream:
             source = PDESource(workflow.pde_of(data.info), data.grid, len(data), seed=(data.info.seed or 0) + 1)
         config = dataclasses.replace(config, batch_size=workflow.batch_size(len(data)) if self.batch_size is None else self.batch_size)
-        model = workflow.scaled_model(self.model, data, self.seed, {**self.arguments, **_values(self.set)})
+        given = _values(self.set)
+        twice = sorted(set(given) & set(self.arguments))
+        require(not twice, "--set", "arguments that no option of their own gives", ", ".join(twice), "give each once")
+        model = workflow.scaled_model(self.model, data, self.seed, {**self.arguments, **given})
         result = workflow.train_model(data, validation, model, config, self.out, say, self.objective, source)
         bundle = save_surrogate(assess.make_surrogate(result, data, config, self.data), self.out / "bundle", overwrite=True)
         if result.resumed_at:

@@ -33,6 +33,17 @@ class Samples(eqx.Module):
     params: dict[str, Array] = eqx.field(default_factory=dict)
 
 
+def as_samples(a: Any) -> Samples:
+    """`a` itself. Raises `UsageError` for an array, which does not know its points."""
+    require(isinstance(a, Samples), "a", "Samples(points, values)", type(a).__name__, "wrap them: pdesurr.types.Samples(grid, values)")
+    return a
+
+
+def batch_of_one(a: Samples) -> Samples:
+    """With a leading axis on the values."""
+    return Samples(as_samples(a).points, a.values[None], a.params)
+
+
 class Batch(eqx.Module):
     """Input and output functions with one leading sample axis on every array; the grid is shared."""
 

@@ -293,5 +293,6 @@ def test_another_model_by_name(folder, tmp_path, capsys):
     assert main(["predict", str(tmp_path / "run"), str(folder / "set.h5"), "--out", str(tmp_path / "p.npz")]) == 0
     assert main(["inspect", str(tmp_path / "run")]) == 0
     for words, options in (("model: expected one of", ["--model", "Nope"]), ("argument of GNO", ["--set", "deep=3"]),
-                           ("width: expected a whole number", ["--set", "width=wide"]), ("NAME=VALUE", ["--set", "width"])):
+                           ("width: expected a whole number", ["--set", "width=wide"]), ("NAME=VALUE", ["--set", "width"]),
+                           ("give each once", ["--set", "depth=2", "--depth", "1"])):
         fails(capsys, 2, words, *train, *options)

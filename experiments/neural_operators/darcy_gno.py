@@ -1,6 +1,6 @@
 """Darcy, graph neural operator. Claim: .0346, .0332, .0342, .0369 at 85 ... 421 nodes an axis (JMLR 24(89), Darcy table).
 
-Trained on random graphs of 300 nodes, another one for each sample and step; answers on a grid are put together from
+Trained on random graphs of 200 nodes, another one for each sample and step; answers on a grid are put together from
 grids of every s-th node. One kernel for all depths.
 """
 

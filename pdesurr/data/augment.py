@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Int
 
-from pdesurr.checks import require
+from pdesurr.checks import is_number, require
 from pdesurr.data.sources import AbstractSource
 from pdesurr.fields import FourierBasis, Grid
 from pdesurr.types import Batch, Key, Samples
@@ -74,9 +74,14 @@ class Translation:
     shares: tuple[float, ...]
     reflected: bool = False
 
+    def __post_init__(self):
+        fits = isinstance(self.shares, tuple | list) and len(self.shares) > 0 and all(map(is_number, self.shares))
+        require(fits, "shares", "a finite number per axis, as in (0.25,)", self.shares)
+        require(isinstance(self.reflected, bool), "reflected", "True or False", self.reflected)
+
     def __call__(self, values: Array, grid: Grid) -> Array:
         nodes = [s * n for s, n in zip(self.shares, grid.shape, strict=False)]
-        fit = len(nodes) == grid.ndim and all(n == round(n) for n in nodes) and all(isinstance(b, FourierBasis) for b in grid.bases)
+        fit = len(self.shares) == grid.ndim and all(n == round(n) for n in nodes) and all(isinstance(b, FourierBasis) for b in grid.bases)
         require(fit, "grid", f"periodic axes on which shares {self.shares} of a period are whole numbers of nodes", grid)
         return jnp.roll(reflection(values, grid) if self.reflected else values, [round(n) for n in nodes], range(len(nodes)))
 

@@ -12,7 +12,7 @@ from jaxtyping import Array, Float
 from pdesurr.checks import expected, require
 from pdesurr.fields import ChebyshevBasis, FourierBasis, Grid
 from pdesurr.nn.activation import ACTIVATIONS
-from pdesurr.types import Key, Samples
+from pdesurr.types import Key, Samples, batch_of_one
 
 
 class AbstractCoefficientOperator(eqx.Module):
@@ -42,7 +42,7 @@ class AbstractCoefficientOperator(eqx.Module):
     def __call__(self, a: Samples, x: Any = None, *, key: Key | None = None) -> Float[Array, "..."]:
         """One sample."""
         del key
-        return self.batched(Samples(a.points, a.values[None], a.params), x)[0]
+        return self.batched(batch_of_one(a), x)[0]
 
     def batched(self, a: Samples, x: Any = None, *, key: Key | None = None) -> Float[Array, "batch ..."]:
         """A batch of samples on one grid: values `(batch, *grid, channel)`."""

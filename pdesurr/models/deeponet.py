@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from pdesurr.checks import expected, require
+from pdesurr.checks import expected, require, require_counts, require_list_of_counts
 from pdesurr.fields import Grid
 from pdesurr.nn import coordinates
 from pdesurr.nn.activation import Activation
@@ -17,7 +17,7 @@ from pdesurr.nn.coordinates import Period
 from pdesurr.nn.fixed import Fixed
 from pdesurr.nn.mlp import MLP
 from pdesurr.nn.points import Points, nodes, unflat
-from pdesurr.types import Key, Samples
+from pdesurr.types import Key, Samples, as_samples
 
 
 class DeepONet(eqx.Module):
@@ -46,7 +46,8 @@ class DeepONet(eqx.Module):
 
     def __init__(self, in_channels: int, out_channels: int, sensors: tuple[int, ...], width: int = 128, depth: int = 3, basis: int = 64,
                  *, period: Period | None = None, activation: Activation = "gelu", key: Key):
-        check_sizes(in_channels, out_channels, width, depth, basis, *sensors)
+        require_counts(in_channels=in_channels, out_channels=out_channels, width=width, depth=depth, basis=basis)
+        require_list_of_counts(sensors=sensors)
         self.in_channels, self.sensors = in_channels, tuple(sensors)
         self.period = coordinates.check_period(period, len(sensors))
         hidden, keys = (width,) * depth, jax.random.split(key)
@@ -66,6 +67,7 @@ class DeepONet(eqx.Module):
         """One sample."""
         del key
         row = at_sensors(a, self.sensors, self.in_channels)
+        coordinates.check_axes(a.points, self.period)
         x = a.points if x is None else x
         out = self.bias.shape[-1]
         b = self.branch(row).reshape(out, -1)
@@ -79,7 +81,8 @@ class PODDeepONet(eqx.Module):
 
     Shapes and sensors as in `DeepONet`. The modes live on the sensors' grid. `x`: that grid, or, where its bases have a transform,
     any other grid or points, at which the modes are their expansions' values; `UsageError` elsewhere.
-    `modes`: what `pod_modes` returned; without it every value is NaN (a bundle makes the model so, then fills them in).
+    `modes`: what `pod_modes` returned; without it a call raises `UsageError` (under jit every value is NaN): a
+    bundle makes the model so, then fills them in.
     Good values: rank 16-64 (as many as make the outputs left out smaller than the error aimed at), width 128, depth 3.
     Source: Lu et al., CMAME 393 (2022), POD-DeepONet.
     """
@@ -92,7 +95,8 @@ class PODDeepONet(eqx.Module):
 
     def __init__(self, in_channels: int, out_channels: int, sensors: tuple[int, ...], rank: int, width: int = 128, depth: int = 3, *,
                  modes: tuple[np.ndarray, np.ndarray] | None = None, activation: Activation = "gelu", key: Key):
-        check_sizes(in_channels, out_channels, width, depth, rank, *sensors)
+        require_counts(in_channels=in_channels, out_channels=out_channels, rank=rank, width=width, depth=depth)
+        require_list_of_counts(sensors=sensors)
         shape = (*sensors, out_channels)
         mean, phi = modes if modes is not None else (jnp.full(shape, jnp.nan), jnp.full((rank, *shape), jnp.nan))
         require((mean.shape, phi.shape) == (shape, (rank, *shape)), "modes", f"a mean {shape} and modes {(rank, *shape)}",
@@ -113,6 +117,9 @@ class PODDeepONet(eqx.Module):
         """One sample."""
         del key
         row = at_sensors(a, self.sensors, self.in_channels)
+        if not isinstance(self.mean.bits, jax.core.Tracer):
+            known = not bool(jnp.isnan(self.mean.value).all())
+            require(known, "modes", "what pod_modes(outputs, grid, rank) returns", None, "make the model with modes=")
         mean, modes = self.mean.value.astype(row.dtype), self.modes.value.astype(row.dtype)
         u = mean + jnp.tensordot(self.branch(row)[0], modes, axes=1)
         x, grid = a.points if x is None else x, a.points.with_shape(*self.sensors)  # pyright: ignore[reportAttributeAccessIssue]
@@ -142,7 +149,7 @@ def pod_modes(outputs: Float[Array | np.ndarray, "samples *grid out"], grid: Gri
 
 def at_sensors(a: Samples, sensors: tuple[int, ...], channels: int) -> Float[Array, "1 m"]:
     """The input's values on `sensors` nodes of its grid, as one row."""
-    grid = a.points
+    grid = as_samples(a).points
     if not isinstance(grid, Grid):
         raise expected("a.points", "a Grid (the sensors are a grid's nodes)", grid, "interpolate the samples to a Grid first")
     require(a.values.shape == (*grid.shape, channels), "a.values", f"shape {(*grid.shape, channels)}", a.values.shape)
@@ -152,8 +159,3 @@ def at_sensors(a: Samples, sensors: tuple[int, ...], channels: int) -> Float[Arr
     require(grid.spectral, "a.points", f"a grid of the sensors' shape {sensors}, or one with a transform", grid,
             "interpolate the samples to the sensors first")
     return grid.resample(a.values, *sensors).reshape(1, -1)
-
-
-def check_sizes(*sizes: int) -> None:
-    """Raise `UsageError` unless all are positive."""
-    require(min(sizes) > 0, "channels, width, depth, basis or rank, sensors", "numbers > 0", sizes)

@@ -7,12 +7,12 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from pdesurr.checks import require
+from pdesurr.checks import require_counts, require_list_of_counts
 from pdesurr.fields import Grid
 from pdesurr.nn.activation import gelu
-from pdesurr.nn.pointwise import Pointwise, coordinate_channels, only_on_grid
+from pdesurr.nn.pointwise import Pointwise, check_flags, coordinate_channels, only_on_grid
 from pdesurr.nn.spectral_conv import SpectralConv
-from pdesurr.types import Key, Samples
+from pdesurr.types import Key, Samples, batch_of_one
 
 
 class FFNO(eqx.Module):
@@ -35,10 +35,10 @@ class FFNO(eqx.Module):
 
     def __init__(self, in_channels: int, out_channels: int, modes: tuple[int, ...], width: int, depth: int = 4, *, expansion: int = 4,
                  padding: float = 0.125, coordinates: tuple[bool, ...] | None = None, head_width: int = 128, key: Key):
-        coordinates = tuple(coordinates) if coordinates is not None else (False,) * len(modes)
-        require(len(coordinates) == len(modes), "coordinates", "None or one bool per axis", coordinates)
-        require(min(in_channels, out_channels, width, depth, expansion) > 0, "in_channels, out_channels, width, depth, expansion",
-                "numbers > 0", (in_channels, out_channels, width, depth, expansion))
+        require_list_of_counts(modes=modes)
+        coordinates = check_flags("coordinates", coordinates, len(modes))
+        require_counts(in_channels=in_channels, out_channels=out_channels, width=width, depth=depth, expansion=expansion,
+                       head_width=head_width)
         key_in, key_spectral, key_blocks, key_out = jax.random.split(key, 4)
         self.lifting = Pointwise(in_channels + sum(coordinates), width, key=key_in)
         self.spectral = tuple(SpectralConv(width, width, (m,), key=k)
@@ -58,7 +58,7 @@ class FFNO(eqx.Module):
 
     def __call__(self, a: Samples, x: Grid | None = None, *, key: Key | None = None) -> Float[Array, "*grid out"]:
         """One sample: a batch of one."""
-        return self.batched(Samples(a.points, a.values[None], a.params), x, key=key)[0]
+        return self.batched(batch_of_one(a), x, key=key)[0]
 
     def batched(self, a: Samples, x: Grid | None = None, *, key: Key | None = None) -> Float[Array, "batch *grid out"]:
         """A batch of samples on one grid: values `(batch, *grid, channel)`."""

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, Float, PyTree
 
-from pdesurr.checks import expected
+from pdesurr.checks import expected, require
 from pdesurr.fields import Grid
 from pdesurr.nn.activation import gelu
 from pdesurr.nn.convolution import continued
@@ -133,6 +133,7 @@ def as_nnx(inner: Any, grid: Grid | None = None, *, frozen: bool = False) -> Emb
             def __call__(self, a):
                 return self.fix(self.coarse(a))
     """
+    require(callable(inner) and not isinstance(inner, type), "inner", "a model or a surrogate, made", inner)
     return Embedded(inner, grid, Frozen if frozen else nnx.Param)
 
 

@@ -8,13 +8,13 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from pdesurr.checks import is_whole, require
+from pdesurr.checks import is_number, require, require_counts
 from pdesurr.fields import Grid
 from pdesurr.fields.split import Split, local_shape
 from pdesurr.nn.activation import gelu
-from pdesurr.nn.pointwise import Pointwise, coordinate_channels, once, only_on_grid
+from pdesurr.nn.pointwise import Pointwise, check_flags, coordinate_channels, once, only_on_grid
 from pdesurr.nn.spectral_conv import SpectralConv
-from pdesurr.types import Key, Samples
+from pdesurr.types import Key, Samples, batch_of_one
 
 
 class Block(eqx.Module):
@@ -102,13 +102,13 @@ class FNO(eqx.Module):
         remat: bool = False,
         key: Key,
     ):
-        counts = {"in_channels": in_channels, "out_channels": out_channels, "width": width, "depth": depth, "head_width": head_width}
-        for name, value in counts.items():
-            require(is_whole(value) and value > 0, name, "a whole number > 0", value)
+        require_counts(in_channels=in_channels, out_channels=out_channels, width=width, depth=depth, head_width=head_width,
+                       lifting_width=1 if lifting_width is None else lifting_width)
         require(isinstance(modes, tuple | list), "modes", "integers > 0, one per axis: (16,) on one, (12, 12) on two", modes)
-        require(coordinates is None or len(coordinates) == len(modes), "coordinates", "None or one bool per axis", coordinates)
+        require(channel_mlp is None or (is_number(channel_mlp) and width * channel_mlp >= 1), "channel_mlp",
+                f"None or a share of the width of {width} that is one channel at least", channel_mlp)
         keys = jax.random.split(key, depth + 4)
-        coordinates = tuple(coordinates) if coordinates is not None else (False,) * len(modes)
+        coordinates = check_flags("coordinates", coordinates, len(modes))
         columns = in_channels + sum(coordinates)
         sizes = (columns, width) if lifting_width is None else (columns, lifting_width, width)
         self.lifting = tuple(Pointwise(i, o, key=k) for i, o, k in zip(sizes[:-1], sizes[1:], keys[-4:-2], strict=False))
@@ -144,7 +144,7 @@ class FNO(eqx.Module):
 
     def __call__(self, a: Samples, x: Grid | None = None, *, key: Key | None = None) -> Float[Array, "*grid out"]:
         """One sample: a batch of one."""
-        return self.batched(Samples(a.points, a.values[None], a.params), x, key=key)[0]
+        return self.batched(batch_of_one(a), x, key=key)[0]
 
     def batched(self, a: Samples, x: Grid | None = None, *, key: Key | None = None,
                 split: Split | None = None) -> Float[Array, "batch *grid out"]:

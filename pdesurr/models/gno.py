@@ -10,7 +10,7 @@ import numpy as np
 from jax import lax
 from jaxtyping import Array, Float, Int
 
-from pdesurr.checks import require
+from pdesurr.checks import is_number, require, require_counts, require_list_of_counts
 from pdesurr.fields import Grid
 from pdesurr.nn import coordinates
 from pdesurr.nn.activation import gelu
@@ -72,8 +72,10 @@ class GNO(eqx.Module):
     def __init__(self, in_channels: int, out_channels: int, dimension: int, radius: float, width: int = 64, depth: int = 6, *,
                  kernel: tuple[int, ...] = (64, 64), head_width: int = 128, nodes: int = 300, max_degree: int | None = None,
                  shared: bool = True, period: Period | None = None, key: Key):
-        numbers = (in_channels, out_channels, dimension, radius, width, depth, nodes, 1 if max_degree is None else max_degree)
-        require(min(numbers) > 0, "in_channels, out_channels, dimension, radius, width, depth, nodes, max_degree", "numbers > 0", numbers)
+        require_counts(in_channels=in_channels, out_channels=out_channels, dimension=dimension, width=width, depth=depth, nodes=nodes,
+                       head_width=head_width, max_degree=1 if max_degree is None else max_degree)
+        require_list_of_counts(kernel=kernel)
+        require(is_number(radius) and radius > 0, "radius", "a number > 0", radius)
         self.in_channels, self.period = in_channels, coordinates.check_period(period, dimension)
         size = coordinates.width(self.period) + in_channels
         keys = jax.random.split(key, depth + 2)

@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from pdesurr.checks import require
+from pdesurr.checks import require, require_counts, require_list_of_counts
 from pdesurr.nn import coordinates
 from pdesurr.nn.activation import ACTIVATIONS, Activation
 from pdesurr.nn.cloud import known_at
@@ -84,9 +84,9 @@ class LNO(eqx.Module):
     def __init__(self, in_channels: int, out_channels: int, dimension: int, width: int, rank: int, depth: int = 4, *,
                  kernel: tuple[int, ...] = (64, 128, 256), head_width: int = 128, period: Period | None = None,
                  activation: Activation = "gelu", key: Key):
-        require(min(in_channels, out_channels, dimension, width, rank, depth) > 0,
-                "in_channels, out_channels, dimension, width, rank, depth", "numbers > 0",
-                (in_channels, out_channels, dimension, width, rank, depth))
+        require_counts(in_channels=in_channels, out_channels=out_channels, dimension=dimension, width=width, rank=rank, depth=depth,
+                       head_width=head_width)
+        require_list_of_counts(kernel=kernel)
         self.in_channels, self.period = in_channels, coordinates.check_period(period, dimension)
         size = coordinates.width(self.period) + in_channels
         keys = jax.random.split(key, depth + 2)
@@ -106,6 +106,7 @@ class LNO(eqx.Module):
         """One sample."""
         del key
         require(a.values.shape[-1] == self.in_channels, "a.values", f"{self.in_channels} channels", a.values.shape)
+        coordinates.check_axes(a.points, self.period)
         y, values = flat(a)
         weights = measure(a.points, values.dtype)
         z = jnp.concatenate([coordinates.features(y, self.period), values], axis=1)

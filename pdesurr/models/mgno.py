@@ -7,14 +7,14 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from pdesurr.checks import require
+from pdesurr.checks import require, require_counts, require_list_of_counts
 from pdesurr.fields import Grid
 from pdesurr.nn.activation import gelu
 from pdesurr.nn.convolution import convolve, paddings, refine, uniform_kernel
 from pdesurr.nn.mlp import at_points
 from pdesurr.nn.norm import Norm
 from pdesurr.nn.pointwise import only_on_grid
-from pdesurr.types import Key, Samples
+from pdesurr.types import Key, Samples, batch_of_one
 
 COARSEST = 8  # "auto" halves until the shortest axis has no more nodes than this
 Kernel = Float[Array, "..."]  # (*size, in, out)
@@ -125,11 +125,11 @@ class MgNO(eqx.Module):
     def __init__(self, in_channels: int, out_channels: int, shape: tuple[int, ...], width: int = 24, depth: int = 5, *,
                  levels: tuple[int, ...] | str = "auto", post: tuple[int, ...] | None = None, boundary: tuple[str, ...] | None = None,
                  norm: bool = False, bypass: bool = True, key: Key):
+        require_list_of_counts(shape=shape)
         pre = auto_levels(tuple(shape)) if isinstance(levels, str) else tuple(levels)
         post = (0,) * len(pre) if post is None else tuple(post)
         require(levels == "auto" or not isinstance(levels, str), "levels", "'auto' or steps per level", levels)
-        require(min(in_channels, out_channels, width, depth) > 0, "in_channels, out_channels, width, depth", "numbers > 0",
-                (in_channels, out_channels, width, depth))
+        require_counts(in_channels=in_channels, out_channels=out_channels, width=width, depth=depth)
         require(len(pre) > 0 and min(pre) >= 0 and pre[0] > 0, "levels", "numbers >= 0, the first > 0", pre)
         require(len(post) == len(pre) and min(post) >= 0, "post", f"{len(pre)} numbers >= 0", post)
         require(min(shape) > 2 ** (len(pre) - 1), "levels", f"at most {(min(shape) - 1).bit_length()} for {shape} nodes", len(pre))
@@ -152,7 +152,7 @@ class MgNO(eqx.Module):
 
     def __call__(self, a: Samples, x: Grid | None = None, *, key: Key | None = None) -> Float[Array, "*grid out"]:
         """One sample: a batch of one."""
-        return self.batched(Samples(a.points, a.values[None], a.params), x, key=key)[0]
+        return self.batched(batch_of_one(a), x, key=key)[0]
 
     def batched(self, a: Samples, x: Grid | None = None, *, key: Key | None = None) -> Float[Array, "batch *grid out"]:
         """A batch of samples on one grid: values `(batch, *grid, channel)`."""

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Float
 
-from pdesurr.checks import expected, require
+from pdesurr.checks import expected, require, require_counts, require_list_of_counts
 from pdesurr.fields import FourierBasis, Grid
 from pdesurr.nn import coordinates
 from pdesurr.nn.activation import gelu
@@ -79,12 +79,13 @@ class MultipoleGraphOperator(eqx.Module):
     def __init__(self, in_channels: int, out_channels: int, dimension: int, width: int = 64, *, nodes: tuple[int, ...] = (400, 100, 25),
                  radii: tuple[float, ...] = (0.25, 0.5, 1.0), between: tuple[float, ...] = (0.125, 0.25), cycles: int = 4,
                  kernel_width: int = 64, head_width: int = 128, period: Period | None = None, key: Key):
+        require_list_of_counts(nodes=nodes)
         levels = len(nodes)
-        require(levels > 0 and min(nodes) > 0, "nodes", "numbers > 0, fine to coarse", nodes)
+        require(list(nodes) == sorted(nodes, reverse=True), "nodes", "fine to coarse: never more than on the level before", nodes)
         require(len(radii) == levels and min(radii) > 0, "radii", f"{levels} numbers > 0, one per level", radii)
         require(len(between) == levels - 1 and min((*between, 1)) > 0, "between", f"{levels - 1} numbers > 0", between)
-        numbers = (in_channels, out_channels, dimension, width, cycles, kernel_width)
-        require(min(numbers) > 0, "in_channels, out_channels, dimension, width, cycles, kernel_width", "numbers > 0", numbers)
+        require_counts(in_channels=in_channels, out_channels=out_channels, dimension=dimension, width=width, cycles=cycles,
+                       kernel_width=kernel_width, head_width=head_width)
         self.in_channels, self.period = in_channels, coordinates.check_period(period, dimension)
         size = coordinates.width(self.period) + in_channels
         keys = iter(jax.random.split(key, 4 * levels))
@@ -236,8 +237,8 @@ class OrthogonalMultipole(eqx.Module):
 
     def __init__(self, in_channels: int, out_channels: int, width: int = 64, levels: int = 6, *, cycles: int = 4, kernel_width: int = 64,
                  head_width: int = 128, key: Key):
-        numbers = (in_channels, out_channels, width, levels, cycles, kernel_width)
-        require(min(numbers) > 0, "in_channels, out_channels, width, levels, cycles, kernel_width", "numbers > 0", numbers)
+        require_counts(in_channels=in_channels, out_channels=out_channels, width=width, levels=levels, cycles=cycles,
+                       kernel_width=kernel_width, head_width=head_width)
         keys = jax.random.split(key, levels + 4)
         self.lifting = eqx.nn.Linear(2 + in_channels, width, key=keys[0])
         self.skip = eqx.nn.Linear(width, width, key=keys[1])

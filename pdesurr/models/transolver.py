@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from pdesurr.checks import require
+from pdesurr.checks import require, require_counts
 from pdesurr.nn import coordinates
 from pdesurr.nn.cloud import known_at
 from pdesurr.nn.coordinates import Period
@@ -111,8 +111,8 @@ class Transolver(eqx.Module):
 
     def __init__(self, in_channels: int, out_channels: int, dimension: int, width: int = 128, depth: int = 8, *, heads: int = 8,
                  slices: int = 64, expansion: int = 1, period: Period | None = None, key: Key):
-        numbers = (in_channels, out_channels, dimension, width, depth, heads, slices, expansion)
-        require(min(numbers) > 0, "in_channels, out_channels, dimension, width, depth, heads, slices, expansion", "numbers > 0", numbers)
+        require_counts(in_channels=in_channels, out_channels=out_channels, dimension=dimension, width=width, depth=depth, heads=heads,
+                       slices=slices, expansion=expansion)
         require(width % heads == 0, "heads", f"a divisor of the width {width}", heads)
         self.in_channels, self.period = in_channels, coordinates.check_period(period, dimension)
         keys = jax.random.split(key, depth + 2)
@@ -133,6 +133,7 @@ class Transolver(eqx.Module):
 
     def __call__(self, a: Samples, x: Points | None = None, *, key: Key | None = None) -> Float[Array, "*points out"]:
         """One sample."""
+        coordinates.check_axes(a.points, self.period)
         del key
         require(a.values.shape[-1] == self.in_channels, "a.values", f"{self.in_channels} channels", a.values.shape)
         y, values = flat(a)

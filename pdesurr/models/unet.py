@@ -5,11 +5,11 @@ from typing import Any
 import equinox as eqx
 from jaxtyping import Array, Float
 
-from pdesurr.checks import require
+from pdesurr.checks import require, require_counts
 from pdesurr.fields import Grid
 from pdesurr.nn.convolution import ENDS, paddings
 from pdesurr.nn.pointwise import only_on_grid
-from pdesurr.types import Key, Samples
+from pdesurr.types import Key, Samples, batch_of_one
 
 
 class UNet(eqx.Module):
@@ -41,7 +41,7 @@ class UNet(eqx.Module):
     def __init__(self, in_channels: int, out_channels: int, dimension: int, width: int = 32, levels: int = 4, *, groups: int = 8,
                  boundary: tuple[str, ...] | None = None, key: Key):
         self.sizes = (in_channels, out_channels, dimension, width, levels, groups)
-        require(min(self.sizes) > 0, "in_channels, out_channels, dimension, width, levels, groups", "numbers > 0", self.sizes)
+        require_counts(in_channels=in_channels, out_channels=out_channels, dimension=dimension, width=width, levels=levels, groups=groups)
         require(width % groups == 0, "groups", f"a divisor of the width {width}", groups)
         require(boundary is None or (len(boundary) == dimension and set(boundary) <= set(ENDS)), "boundary",
                 f"None, or one of {', '.join(ENDS)} for each of {dimension} axes", boundary)
@@ -58,7 +58,7 @@ class UNet(eqx.Module):
 
     def __call__(self, a: Samples, x: Grid | None = None, *, key: Key | None = None) -> Float[Array, "*grid out"]:
         """One sample: a batch of one."""
-        return self.batched(Samples(a.points, a.values[None], a.params), x, key=key)[0]
+        return self.batched(batch_of_one(a), x, key=key)[0]
 
     def batched(self, a: Samples, x: Grid | None = None, *, key: Key | None = None) -> Float[Array, "batch *grid out"]:
         """A batch of samples on one grid: values `(batch, *grid, channel)`."""

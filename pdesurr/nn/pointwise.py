@@ -47,6 +47,15 @@ class Pointwise(eqx.Module):
         return u if self.bias is None else shifted(u, self.bias.astype(u.dtype))
 
 
+def check_flags(name: str, flags: object, axes: int) -> tuple[bool, ...]:
+    """One truth value per axis; None = all False. Raises `UsageError` for anything else."""
+    if flags is None:
+        return (False,) * axes
+    if not (isinstance(flags, tuple | list) and len(flags) == axes):
+        raise expected(name, f"None or one bool per axis, {axes} of them", flags)
+    return tuple(flags)
+
+
 def only_on_grid(a: Samples, x: object, axes: int, channels: int, split: Split | None = None) -> Grid:
     """The input's grid. Raises `UsageError` unless a batch `(batch, *grid, channels)` lives on a grid of that many axes (on this device's
     slice of it, with a `split`), and `x` is None or that grid."""
