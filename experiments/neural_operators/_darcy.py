@@ -33,8 +33,8 @@ PUBLISHED = {
 BEST_KNOWN = {"85x85": 0.0044, "211x211": 0.00176}
 
 
-def data(stride: int = 5, train: int = 1000, test: int = 100, tests: tuple[int, ...] = (5, 3, 2, 1)) -> Data:
-    return Data("darcy_jmlr", 421, stride, train, 100, test, tests, {"refinement": 1})
+def data(stride: int = 5, train: int = 1000, test: int = 100, tests: tuple[int, ...] = (5, 3, 2, 1), validation: int = 100) -> Data:
+    return Data("darcy_jmlr", 421, stride, train, validation, test, tests, {"refinement": 1})
 
 
 def small(train: int = 500, tests: tuple[int, ...] = (2, 1)) -> Data:
