@@ -8,7 +8,7 @@ from _darcy import Preset, SampledL2, TrainConfig, data, main, named, row, smoke
 
 ROW = row("GNO", named("GNO"), {
     "smoke": smoke(width=8, depth=2, kernel=(8,), nodes=100, head_width=8),
-    "cpu": Preset(data(tests=(5, 3), validation=16), TrainConfig(epochs=20, batch_size=20, learning_rate=5e-3, optimiser="muon"), (0,),
+    "cpu": Preset(data(validation=16), TrainConfig(epochs=50, batch_size=5, learning_rate=5e-3, optimiser="muon"), (0,),
                   {"width": 32, "depth": 4, "radius": 0.2, "nodes": 200, "kernel": (64, 32)}),
     "paper": Preset(data(), TrainConfig(epochs=500, batch_size=20, learning_rate=1e-3), (0, 1, 2),
                     {"width": 64, "depth": 6, "radius": 0.25, "nodes": 300, "kernel": (256, 256)}),
