@@ -30,7 +30,8 @@ from pdesurr.data.augment import AugmentedSource, Symmetry
 from pdesurr.data.scaling import ChannelScaler, Scaled, encoded
 from pdesurr.data.sources import AbstractSource, ArraySource
 from pdesurr.data.windows import WindowSource
-from pdesurr.models import RollOut
+from pdesurr.models import RollOut, Smoothed
+from pdesurr.models.smoothed import with_averages
 from pdesurr.objectives import RolledOut, relative_l2
 from pdesurr.pdes import AbstractPDE
 from pdesurr.surrogates import Surrogate, compare, save_surrogate
@@ -85,7 +86,8 @@ class Row:
     """`network(scaled training data, key, **size)` makes the model; `published` and `best_known` are errors by resolution.
 
     `objective` is what training minimises, on the stored pairs, each epoch under a random one of `symmetries`. With `one_step` the data
-    are evolutions: the network answers the next record, and is trained on windows of as many records as the input holds. `protocol`:
+    are evolutions: the network answers the next record, and is trained on windows of as many records as the input holds. `smoothed`:
+    lengths of averages of the input that the network sees beside it (`pdesurr.models.Smoothed`). `protocol`:
     what else changes the number, in words, stored with it. `allowed`: for `--check`, by preset: the largest mean error. `reduced`: presets
     whose data are a smaller form of the published ones, so that their errors are not held against the published.
     """
@@ -100,6 +102,7 @@ class Row:
     symmetries: tuple[Symmetry, ...] = ()
     scalers: Callable[[Dataset], tuple[ChannelScaler, ChannelScaler]] = scalers
     one_step: OneStep | None = None
+    smoothed: tuple[float, ...] = ()
     protocol: dict[str, str] = dataclasses.field(default_factory=dict)
     allowed: dict[str, float] = dataclasses.field(default_factory=dict)
     reduced: tuple[str, ...] = ()
@@ -154,14 +157,17 @@ def one_seed(row: Row, preset: Preset, seed: int, files: dict[str, tuple[Path, f
     data = preset.data
     train, validation = (open_dataset(files[name][0], stride=data.stride) for name in ("train", "validation"))
     scaler = row.scalers(train)
-    network = row.network(encoded(train, scaler), jax.random.key(seed), **preset.size)
+    seen, seen_scaler = averaged(train, row.smoothed), (repeated(scaler[0], 1 + len(row.smoothed)), scaler[1])
+    network = row.network(encoded(seen, seen_scaler), jax.random.key(seed), **preset.size)
     training = dataclasses.replace(preset.training, seed=seed)
     say(f"{row.table} {row.name}, seed {seed}: {parameter_count(network)} parameters, {len(train)} samples at {train.grid.shape}, "
         f"{training.epochs} epochs")
-    plan = Plan(Scaled(network, *scaler), row.objective, pairs(train), relative_l2) if row.one_step is None else one_step_plan(
+    plan = Plan(Scaled(network, *seen_scaler), row.objective, pairs(seen), relative_l2) if row.one_step is None else one_step_plan(
         row.one_step, network, scaler, train)
     result = fit(plan.model, AugmentedSource(plan.source, row.symmetries), plan.objective, training, folder=folder,
-                 validation_objective=plan.validation, validate=pairs(validation))
+                 validation_objective=plan.validation, validate=pairs(averaged(validation, row.smoothed)))
+    if row.smoothed:
+        result.model = Scaled(Smoothed(result.model.model, row.smoothed), *scaler)
     if row.one_step is not None:
         rolled = RollOut(result.model.model, train.outputs.shape[-1], residual=row.one_step.residual)
         result.model = Scaled(rolled, *scaler)
@@ -191,6 +197,18 @@ class Plan:
 
 def pairs(data: Dataset) -> ArraySource:
     return ArraySource(data.inputs, data.outputs, data.grid)
+
+
+def averaged(data: Dataset, lengths: tuple[float, ...]) -> Dataset:
+    """The data with averages of their inputs as further channels: what the network of a row with `smoothed` is trained on."""
+    if not lengths:
+        return data
+    parts = [np.asarray(with_averages(jnp.asarray(part), data.grid, lengths)) for part in np.array_split(data.inputs, -(-len(data) // 64))]
+    return dataclasses.replace(data, inputs=np.concatenate(parts))
+
+
+def repeated(scaler: ChannelScaler, times: int) -> ChannelScaler:
+    return ChannelScaler(scaler.mean * times, scaler.std * times)
 
 
 def one_step_plan(how: OneStep, network: Model, scaler: tuple[ChannelScaler, ChannelScaler], data: Dataset) -> Plan:

@@ -44,7 +44,7 @@ SENSORS = 3  # nodes an axis on which the DeepONet's input, which is constant, i
 @dataclasses.dataclass(frozen=True)
 class Preset:
     """`points`: of each sample in each step. `solved`: samples that the DeepONet is trained on. `size` and `inverse`: arguments of the two
-    networks."""
+    networks. `rate`: Muon's, of the pair."""
 
     steps: int
     batch: int
@@ -54,6 +54,7 @@ class Preset:
     size: dict[str, Any]
     inverse: dict[str, Any]
     seeds: tuple[int, ...] = (0,)
+    rate: float = 1e-2
 
 
 @dataclasses.dataclass(frozen=True)
@@ -91,7 +92,8 @@ def pair(case: Case, preset: Preset, key: Array) -> RandomGridProcess:
 
 def train(case: Case, preset: Preset, objective: Objective, draw: Callable, seed: int, folder: Path) -> tuple[RandomGridProcess, float]:
     size = min(500, preset.steps) * preset.batch
-    config = TrainConfig(preset.steps * preset.batch // size, preset.batch, 1e-3, seed, weight_decay=0.0, clip_norm=1e6, ema_decay=0.999)
+    config = TrainConfig(preset.steps * preset.batch // size, preset.batch, preset.rate, seed, weight_decay=0.0, clip_norm=1e6, ema_decay=0.999,
+                         optimiser="muon")
     found = fit(pair(case, preset, jax.random.key(seed)), NumberSource(draw, case.grid.with_shape(*(4,) * case.grid.ndim), size, seed),
                 objective, config, folder=folder)
     return found.model, sum(r["seconds"] for r in found.history)
@@ -173,7 +175,7 @@ def with_data(case: Case, preset: Preset, seed: int) -> tuple[Objective, Callabl
         i = jax.random.randint(key, (), 0, case.data)
         return {"z": z[i], "w": w[i], "y": y[i]}
 
-    return Mixed(((1.0, Evidence(case.problem(preset.points))), (len(at) / preset.points, Measured(at, NOISE)))), draw
+    return Mixed(((1.0, Evidence(case.problem(preset.points), reading_noise=NOISE)), (len(at) / preset.points, Measured(at, NOISE)))), draw
 
 
 def run(case: Case, preset_name: str, seeds: tuple[int, ...], out: Path) -> list[dict[str, Any]]:

@@ -14,6 +14,7 @@ from pdesurr.models.multipole import MultipoleGraphOperator, OrthogonalMultipole
 from pdesurr.models.nsm import NSM
 from pdesurr.models.over_time import OverTime, Records
 from pdesurr.models.rollout import RollOut
+from pdesurr.models.smoothed import Smoothed
 from pdesurr.models.sno import SNO
 from pdesurr.models.spacetime import SpaceTime
 from pdesurr.models.transolver import Transolver
@@ -21,6 +22,6 @@ from pdesurr.models.unet import UNet
 
 __all__ = [
     "CoMoving", "DeepONet", "Ensemble", "FFNO", "FNO", "GNO", "InitialValue", "LNO", "MgNO", "MoNO", "MultipoleGraphOperator",
-    "NSM", "OrthogonalMultipole", "OverTime", "PODDeepONet", "Records", "RollOut", "SNO", "SpaceTime", "Transolver", "UNet",
+    "NSM", "OrthogonalMultipole", "OverTime", "PODDeepONet", "Records", "RollOut", "SNO", "Smoothed", "SpaceTime", "Transolver", "UNet",
     "ZeroMean", "ZeroWalls", "mono_centres", "pod_modes",
 ]

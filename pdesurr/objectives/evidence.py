@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from pdesurr.checks import expected, require
+from pdesurr.checks import expected, is_number, require
 from pdesurr.fields.jets import Jet
 from pdesurr.models.random_grid import RandomGridProcess
 from pdesurr.nn.gaussian import LowRankGaussian
@@ -22,7 +22,8 @@ class Evidence(eqx.Module):
 
     r the residual of `problem`'s one equation, `text(*u, z=..., w=...)`, at points x of its region, new ones for each sample (`fresh`
     False: the same evenly spread ones for all, a fixed grid); u is one draw of alpha, whose derivatives are carried with its noise held.
-    The density of alpha is that of the values before the model's `constraint`, which differs by a constant. The batch's input has `params`
+    The density of alpha is that of the values before the model's `constraint`, which differs by a constant. beta reads u with Gaussian
+    noise of deviation `reading_noise`: that of the measured values which z will be found from. The batch's input has `params`
     z and w (see `NumberSource`). Metrics: `evidence` (of a sample), `residual` (its root mean square). Raises `UsageError` for a problem
     of more than one term and without a key. Gradients are large at first: clip at norms far above one.
     Source: Vadeboncoeur et al., ICML 2023.
@@ -31,10 +32,12 @@ class Evidence(eqx.Module):
     problem: Problem
     noise: float | Float[Array, ""] = 0.01
     fresh: bool = eqx.field(static=True, default=True)
+    reading_noise: float = eqx.field(static=True, default=0.0)
 
     def __check_init__(self):
         terms = list(self.problem.terms.values())
         require(len(terms) == 1 and isinstance(terms[0], Equation), "problem", "one term, an Equation", tuple(self.problem.terms))
+        require(is_number(self.reading_noise) and self.reading_noise >= 0, "reading_noise", "a number >= 0", self.reading_noise)
 
     def __call__(self, model: Any, batch: Batch, key: Key | None) -> tuple[Array, Metrics]:
         if key is None:
@@ -47,7 +50,7 @@ class Evidence(eqx.Module):
     def sample(self, model: RandomGridProcess, params: dict[str, Array], key: Key) -> tuple[Float[Array, ""], Float[Array, ""]]:
         """(the bound, the mean square of the residual) for one z and w."""
         (name,), (z, w) = self.problem.terms, (params["z"], params["w"])
-        point_key, own_key, shared_key = jax.random.split(key, 3)
+        point_key, own_key, shared_key, reading_key = jax.random.split(key, 4)
         drawn = (self.problem.draw(point_key) if self.fresh else self.problem.draw(jax.random.key(0), "quasi"))[name]
         x = Jet.coordinates(drawn.points, self.problem.indices(name, params))
         mean, deviation, factors = model.forward.jets(x, jnp.concatenate([z, w]))
@@ -60,7 +63,7 @@ class Evidence(eqx.Module):
         r = self.problem.evaluate(name, u, drawn, params)
         likelihood = -0.5 * jnp.sum((r / self.noise) ** 2 + jnp.log(2 * jnp.pi * jnp.asarray(self.noise, x.dtype) ** 2))
         alpha = LowRankGaussian(mean.value.ravel(), deviation.value.ravel(), factors.value.reshape(mean.value.size, -1))
-        beta = model.inverse(u.value, drawn.points, w)
+        beta = model.inverse(u.value + self.reading_noise * jax.random.normal(reading_key, u.value.shape, x.dtype), drawn.points, w)
         return likelihood + beta.log_density(z) - alpha.log_density(free.value.ravel()), jnp.mean(r**2)
 
 

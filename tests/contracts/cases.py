@@ -29,6 +29,7 @@ from pdesurr.models import (
     PODDeepONet,
     Records,
     RollOut,
+    Smoothed,
     SpaceTime,
     Transolver,
     UNet,
@@ -228,6 +229,9 @@ MODELS = {
     "Ensemble": ModelCase(lambda key: Ensemble.of([FNO(1, 1, (5,), 8, 2, head_width=8, key=k) for k in jax.random.split(key)]), PERIODIC,
                           (1, 1), True, smooth=True),
     "CoMoving": ModelCase(lambda key: CoMoving(FNO(1, 1, (6,), 8, 2, key=key), 0.7), PERIODIC, (1, 1), True, smooth=True),
+    "Smoothed": ModelCase(lambda key: Smoothed(FNO(2, 1, (6,), 8, 2, key=key), (0.5,)), PERIODIC, (1, 1), True),
+    "Smoothed, two axes with walls, two lengths": ModelCase(
+        lambda key: Smoothed(GNO(6, 1, 2, 0.5, 6, 1, kernel=(6, 4), nodes=120, head_width=8, key=key), (0.1, 0.3)), WALLS, (2, 1), False),
     "UNet": ModelCase(lambda key: UNet(2, 1, 2, 4, 2, groups=2, key=key), WALLS, (2, 1), False),
     "UNet, one axis periodic, three levels": ModelCase(
         lambda key: UNet(1, 1, 2, 4, 3, groups=1, boundary=("periodic", "neumann"), key=key),
