@@ -104,6 +104,32 @@ def test_the_bound_of_a_sharp_process_is_its_means_residual(x64):
     np.testing.assert_allclose(square, wanted, rtol=0.05)  # the variance is at least 1e-5
 
 
+class SumOfSquares(eqx.Module):
+    """An inverse whose log density is the sum of the squares of what it reads."""
+
+    values: Any = None
+
+    def __call__(self, u, x, w):
+        del x, w
+        return SumOfSquares(u)
+
+    def log_density(self, z):
+        del z
+        return jnp.sum(self.values**2)
+
+
+def test_the_inverse_reads_values_with_noise(x64):
+    """What it reads has the noise's variance more, at each point; the field and its residual are the same."""
+    model = eqx.tree_at(lambda m: m.inverse, pair(), SumOfSquares())
+    params = {"z": jnp.asarray([0.5, -0.3]), "w": jnp.asarray([1.5])}
+    keys = jax.random.split(KEY, 2000)
+    objectives = [Evidence(PROBLEM, reading_noise=s) for s in (0.0, 0.3)]
+    clean, noisy = (eqx.filter_vmap(lambda k, e=e: e.sample(model, params, k))(keys) for e in objectives)
+    np.testing.assert_array_equal(clean[1], noisy[1])
+    more = np.asarray(noisy[0] - clean[0])
+    assert abs(more.mean() - POINTS * 0.3**2) < 4 * more.std() / len(keys) ** 0.5
+
+
 def test_the_gradient_reaches_every_number():
     source, model = NumberSource(PDE.numbers, PDE.grid(8), 8, 0), pair()
     batch = source.take(source.plan(KEY, jnp.asarray(0)))
@@ -141,6 +167,7 @@ def test_training_raises_the_bound():
     lambda: FieldProcess(1, 0, key=KEY), lambda: FieldProcess(1, 1, rank=-1, key=KEY), lambda: FieldProcess(1, 1, lowest=0.0, key=KEY),
     lambda: NumberProcess((-1.0,), (1.0,), 2, 1, nodes=8, key=KEY), lambda: NumberProcess((1.0,), (-1.0,), 2, 1, key=KEY),
     lambda: Evidence(Problem({"a": PROBLEM.terms["equation"], "b": PROBLEM.terms["equation"]}, ("x",))),
+    lambda: Evidence(PROBLEM, reading_noise=-0.1), lambda: Evidence(PROBLEM, reading_noise=float("nan")),
     lambda: pair().inverse(jnp.ones((3, 1)), jnp.ones((3, 2)), jnp.ones(1))])
 def test_bad_settings_are_refused(bad):
     with pytest.raises(UsageError):

@@ -10,14 +10,14 @@ from _burgers import Preset, TrainConfig, at_rest, data, main, row, smoke
 from pdesurr.models import FNO, CoMoving
 
 
-def network(train, key, modes=32, width=64, head_width=128):
+def network(train, key, modes=16, width=64, head_width=128):
     return CoMoving(FNO(1, 1, (modes,), width, head_width=head_width, key=key), 1.0)
 
 
 ROW = row("FNO, co-moving", network, {
     "smoke": smoke(modes=8, width=16),
-    "cpu": Preset(data(1024), TrainConfig(epochs=150, batch_size=20, learning_rate=5e-3, ema_decay=0.995), (0, 1, 2),
-                  {"width": 32, "head_width": 64}),
+    "cpu": Preset(data(1024), TrainConfig(epochs=300, batch_size=10, learning_rate=3e-3, weight_decay=0.1, ema_decay=0.995,
+                                          optimiser="muon"), (0, 1, 2)),
 }, "FNO", scalers=at_rest, protocol={"normaliser": "none", "frame": "of the mean velocity"}, allowed={"cpu": 0.0018})
 
 if __name__ == "__main__":

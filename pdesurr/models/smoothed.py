@@ -22,6 +22,7 @@ class Smoothed(eqx.Module):
     scale a channel, which therefore goes around it.
 
     Values `(*grid, c)` on any grid, by its quadrature weights (n^2 numbers for an axis of n nodes), and at `x` whatever `model` answers.
+    Between walls the average is over the box alone; on a periodic axis over the whole line.
     Raises `UsageError` for lengths that are not numbers > 0, and scattered points in `a`.
     Source: Li et al. (arXiv 2003.03485), whose nodes know a smoothed coefficient.
     """
@@ -70,9 +71,11 @@ def with_averages(values: Float[Array, "batch *grid c"], grid: Grid, lengths: tu
 
 
 def average(basis: AbstractBasis, length: float) -> Float[np.ndarray, "n n"]:
-    """The matrix of Gaussian averages over the nodes of one axis; its rows sum to one."""
-    gap = basis.nodes[:, None] - basis.nodes[None]
+    """The matrix of Gaussian averages over the nodes of one axis; its rows sum to one. On a periodic axis a wave k keeps its share
+    exp(-(k length)^2 / 2), which is what the whole line's average leaves of it."""
+    n = len(basis.nodes)
     if basis.periodic:
-        gap = gap - basis.length * np.round(gap / basis.length)
-    kernel = np.exp(-0.5 * (gap / length) ** 2) * basis.weights
+        share = np.exp(-0.5 * (2 * np.pi / basis.length * np.fft.fftfreq(n, 1 / n) * length) ** 2)
+        return np.fft.ifft(share).real[(np.arange(n)[:, None] - np.arange(n)) % n]
+    kernel = np.exp(-0.5 * ((basis.nodes[:, None] - basis.nodes) / length) ** 2) * basis.weights
     return kernel / kernel.sum(axis=1, keepdims=True)
