@@ -8,10 +8,9 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from experiments.study import Data, Preset, Row, main
 from pdesurr.data.augment import LINE, reflection
-from pdesurr.data.scaling import ChannelScaler
 from pdesurr.train import TrainConfig
 
-__all__ = ["LINE", "Preset", "TrainConfig", "at_rest", "data", "main", "row", "smoke"]
+__all__ = ["LINE", "Preset", "TrainConfig", "data", "main", "row", "smoke"]
 
 NODES = (256, 512, 1024, 2048, 4096, 8192)
 PUBLISHED = {
@@ -33,12 +32,6 @@ def smoke(epochs: int = 2, nodes: int = 64, **size: Any) -> Preset:
     """Seconds: is the script whole?"""
     stored = Data("burgers_jmlr", 256, 256 // nodes, 32, 8, 8, (256 // nodes, 128 // nodes), {"nu": 0.5})
     return Preset(stored, TrainConfig(epochs=epochs, batch_size=8), size=size)
-
-
-def at_rest(train: Any) -> tuple[ChannelScaler, ChannelScaler]:
-    """No normaliser: a model that moves with the mean velocity must see velocities as they are."""
-    del train
-    return ChannelScaler((0.0,), (1.0,)), ChannelScaler((0.0,), (1.0,))
 
 
 def row(name: str, network: Any, presets: dict[str, Preset], published: str | None = None, **more: Any) -> Row:
