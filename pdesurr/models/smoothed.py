@@ -19,7 +19,8 @@ class Smoothed(eqx.Module):
 
     For models that read a field at few points, such as a graph of them: what lies between these is heard all the same. The `model` is made
     for (1 + k) times the channels of a, all of a first, then all of G_1 a, and so on. Averages commute with a normaliser of one mean and
-    scale a channel, which therefore goes around it.
+    scale a channel, which therefore goes around it. Where training asks for a few points of the input (`objectives.SampledL2`), the data's
+    inputs are given their averages beforehand (`with_averages`), the bare model is trained on them, and wrapped afterwards.
 
     Values `(*grid, c)` on any grid, by its quadrature weights (n^2 numbers for an axis of n nodes), and at `x` whatever `model` answers.
     Between walls the average is over the box alone; on a periodic axis over the whole line.
