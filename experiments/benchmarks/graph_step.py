@@ -2,12 +2,13 @@
 
 The works: `GNO` on 300 random points of an 85 x 85 grid, radius .25, through `SampledL2`; the same with its matrix formed once
 for every edge and kept over the layers, which shows what the order of summation saves; inference of a `GNO` on the whole grid;
-the multipole operators. No peer is measured.
+the multipole operators; `LNO`, and the same with its perceptrons' last layers at every point. No peer is measured.
 
     python experiments/benchmarks/graph_step.py [--json] [--quick] [--only SUBSTRING]
 """
 
 import argparse
+import math
 import os
 import subprocess
 import sys
@@ -50,8 +51,10 @@ def works() -> dict[str, Callable[[], Callable]]:
     import jax
 
     from pdesurr.fields import FourierBasis, Grid, UniformBasis
-    from pdesurr.models import GNO, MultipoleGraphOperator, OrthogonalMultipole
+    from pdesurr.models import GNO, LNO, MultipoleGraphOperator, OrthogonalMultipole
+    from pdesurr.models.lno import LowRankLayer
     from pdesurr.nn.graph import KernelIntegral
+    from pdesurr.nn.mlp import rows
     from pdesurr.objectives import SampledL2, relative_l2
     from pdesurr.types import Samples
 
@@ -70,6 +73,18 @@ def works() -> dict[str, Callable[[], Callable]]:
         run = eqx.filter_jit(model)
         return lambda: run(a, plane)
 
+    def lno():
+        return step(LNO(1, 1, 1, 32, 4, period=(2 * math.pi,), key=key), relative_l2, line)
+
+    def at_every_point():
+        def matrices(layer, perceptron, z):
+            width = layer.skip.weight.shape[-1]
+            return perceptron(z).reshape(len(z), layer.rank, width, width)
+
+        LowRankLayer.integrate = lambda self, z, v, weights: jax.numpy.einsum("nroi,ni,n->roi", matrices(self, self.psi, z), v, weights)
+        LowRankLayer.expand = lambda self, z, v, c: jax.numpy.einsum("nroi,roi->no", matrices(self, self.phi, z), c) + rows(self.skip, v)
+        return lno()
+
     return {
         f"GNO width 32, 300 nodes r .25, step of {BATCH}": lambda: step(gno(32), SampledL2(300), plane),
         f"GNO width 64, 300 nodes r .25, step of {BATCH}": lambda: step(gno(64), SampledL2(300), plane),
@@ -79,6 +94,8 @@ def works() -> dict[str, Callable[[], Callable]]:
             MultipoleGraphOperator(1, 1, 2, 32, key=key), SampledL2(400), plane),
         f"OrthogonalMultipole width 32, 1024 nodes, step of {BATCH}": lambda: step(
             OrthogonalMultipole(1, 1, 32, 8, key=key), relative_l2, line),
+        f"LNO width 32, rank 4, 1024 nodes, step of {BATCH}": lno,
+        f"LNO width 32, rank 4, last layers at every point, step of {BATCH}": at_every_point,
     }
 
 
