@@ -87,7 +87,7 @@ class Row:
 
     `objective` is what training minimises, on the stored pairs, each epoch under a random one of `symmetries`. With `one_step` the data
     are evolutions: the network answers the next record, and is trained on windows of as many records as the input holds. `smoothed`:
-    lengths of averages of the input that the network sees beside it (`pdesurr.models.Smoothed`). `protocol`:
+    lengths of averages of the input that the network sees beside it (`pdesurr.models.Smoothed`; not with `one_step`). `protocol`:
     what else changes the number, in words, stored with it. `allowed`: for `--check`, by preset: the largest mean error. `reduced`: presets
     whose data are a smaller form of the published ones, so that their errors are not held against the published.
     """
