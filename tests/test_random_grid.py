@@ -84,6 +84,14 @@ def test_the_inverse_reads_any_points_in_any_order():
     assert fewer.mean.shape == (2,) and bool(jnp.all(whole.deviation > 0)) and not np.allclose(fewer.mean, whole.mean)
 
 
+def test_the_inverse_hears_the_field_before_training():
+    """At the sizes that are trained, each of its deep networks passes on what it is given."""
+    inverse = NumberProcess((-1.0,), (1.0,), 5, 1, width=100, key=KEY)
+    x = jnp.linspace(-1, 1, 30)[:, None]
+    means = jnp.stack([inverse(scale * jnp.cos(2 * x), x, jnp.ones(1)).mean for scale in (0.0, 0.5, 1.0)])
+    assert float(jnp.min(jnp.linalg.norm(jnp.diff(means, axis=0), axis=1))) > 0.05, means
+
+
 def test_the_bound_of_a_sharp_process_is_its_means_residual(x64):
     """Without factors and with next to no variance the likelihood is that of the mean, whose derivatives autodiff finds."""
     model = jax.tree.map(lambda v: v.astype(jnp.float64) if eqx.is_inexact_array(v) else v, pair(0))
