@@ -176,6 +176,7 @@ def test_training_raises_the_bound():
     lambda: NumberProcess((-1.0,), (1.0,), 2, 1, nodes=8, key=KEY), lambda: NumberProcess((1.0,), (-1.0,), 2, 1, key=KEY),
     lambda: Evidence(Problem({"a": PROBLEM.terms["equation"], "b": PROBLEM.terms["equation"]}, ("x",))),
     lambda: Evidence(PROBLEM, reading_noise=-0.1), lambda: Evidence(PROBLEM, reading_noise=float("nan")),
+    lambda: Evidence(PROBLEM, 0.0), lambda: Evidence(PROBLEM, float("nan")),
     lambda: pair().inverse(jnp.ones((3, 1)), jnp.ones((3, 2)), jnp.ones(1))])
 def test_bad_settings_are_refused(bad):
     with pytest.raises(UsageError):

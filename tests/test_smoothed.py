@@ -8,10 +8,13 @@ import pytest
 
 from pdesurr.checks import UsageError
 from pdesurr.data.scaling import ChannelScaler, Scaled
+from pdesurr.data.sources import ArraySource
 from pdesurr.fields import ChebyshevBasis, FourierBasis, Grid, UniformBasis
 from pdesurr.models import FNO, GNO, Smoothed
 from pdesurr.models.smoothed import with_averages
-from pdesurr.types import Samples
+from pdesurr.objectives import SampledL2
+from pdesurr.train import TrainConfig, fit
+from pdesurr.types import Batch, Samples
 
 KEY = jax.random.key(0)
 
@@ -62,10 +65,29 @@ def test_it_answers_where_its_model_does():
     assert model(Samples(grid, jnp.ones((9, 1))), points).shape == (2, 1)
 
 
-@pytest.mark.parametrize("bad", [(), (0.0,), (-1.0,), (float("nan"),), 0.1, ("a",)])
+@pytest.mark.parametrize("bad", [(), (0.0,), (-1.0,), (float("nan"),), (float("inf"),), 0.1, ("a",), (True,)])
 def test_lengths_are_numbers_above_zero(bad):
     with pytest.raises((UsageError, TypeError), match="lengths"):
         Smoothed(Same(), bad)
+    with pytest.raises((UsageError, TypeError), match="lengths"):
+        with_averages(jnp.ones((1, 8, 1)), Grid([FourierBasis(8)]), bad)
+
+
+def test_a_graph_is_trained_bare_and_wrapped_afterwards():
+    """What its docstring says: the bare graph on averages and the wrapped one on the input alone are one function."""
+    grid, lengths = Grid([UniformBasis(24, 0.0, 1.0, "closed")]), (0.05, 0.2)
+    a = jax.random.normal(KEY, (8, 24, 2))
+    i, o = ChannelScaler((0.1, -0.2), (1.1, 0.9)), ChannelScaler((0.0,), (2.0,))
+    wide = ChannelScaler(i.mean * 3, i.std * 3)
+    graph = GNO(6, 1, 1, 0.3, 6, 1, kernel=(6, 4), head_width=8, nodes=12, key=KEY)
+    seen = with_averages(a, grid, lengths)
+    trained = fit(Scaled(graph, wide, o), ArraySource(seen, a[..., :1], grid), SampledL2(12), TrainConfig(epochs=1, batch_size=8)).model
+    wrapped = Scaled(Smoothed(trained.model, lengths), i, o)
+    np.testing.assert_allclose(wrapped(Samples(grid, a[0])), trained(Samples(grid, seen[0])), atol=1e-5)
+    with pytest.raises(UsageError, match="wrapped afterwards"):
+        SampledL2(12)(wrapped, Batch(Samples(grid, a), Samples(grid, a[..., :1])), KEY)
+    with pytest.raises(UsageError, match="2 channels"):
+        Scaled(graph, i, o)(Samples(grid, seen[0]))
 
 
 def test_scattered_points_are_refused():

@@ -194,11 +194,19 @@ def run(case: Case, preset_name: str, seeds: tuple[int, ...], out: Path) -> list
             folder = out / f"random-grid-{case.name}-{preset_name}-{name}-{seed}".lower().replace(" ", "-")
             model, seconds = train(case, preset, objective, draw, seed, folder)
             rows.append({"method": name, "seed": seed, "seconds": seconds, **judged(model, test)})
-            print(rows[-1], flush=True)
+            say(rows[-1])
         seconds = rows[-len(methods)]["seconds"]
         rows.append({"method": "DeepONet", "seed": seed, "seconds": seconds, **deeponet(case, preset, seed, seconds, test)})
-        print(rows[-1], flush=True)
+        say(rows[-1])
     return rows
+
+
+def say(row: dict[str, Any]) -> None:
+    """One method in words."""
+    within = lambda name: f"{row[name]:.3g}, {100 * row[f'{name}_within']:.0f} % within two deviations"  # noqa: E731
+    numbers = f" ({100 * row['u_within']:.0f} % within two deviations); of z {within('z')}; of z from noisy values {within('z_noisy')}"
+    print(f"{row['method']}, seed {row['seed']}, {row['seconds']:.0f} s: relative error of u {row['error']:.3g}"
+          f"{numbers if 'z' in row else ''}", flush=True)
 
 
 def main(case: Case) -> None:

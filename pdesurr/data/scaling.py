@@ -13,7 +13,8 @@ from pdesurr.types import Key, Model, Samples, apply
 
 
 class ChannelScaler(eqx.Module):
-    """x -> (x - mean) / std for each channel, one number each for all nodes. The numbers are static: training leaves them alone."""
+    """x -> (x - mean) / std for each channel, one number each for all nodes. The numbers are static: training leaves them alone.
+    Raises `UsageError` for values of another number of channels."""
 
     mean: tuple[float, ...] = eqx.field(static=True)
     std: tuple[float, ...] = eqx.field(static=True)
@@ -30,6 +31,7 @@ class ChannelScaler(eqx.Module):
 
     @staticmethod
     def _row(numbers: tuple[float, ...], like: Array) -> Array:
+        require(like.shape[-1] == len(numbers), "values", f"{len(numbers)} channels, one for each number of the normaliser", like.shape)
         return jnp.asarray(numbers, like.dtype).reshape((1,) * (like.ndim - 1) + (-1,))
 
 

@@ -19,12 +19,18 @@ class Smoothed(eqx.Module):
 
     For models that read a field at few points, such as a graph of them: what lies between these is heard all the same. The `model` is made
     for (1 + k) times the channels of a, all of a first, then all of G_1 a, and so on. Averages commute with a normaliser of one mean and
-    scale a channel, which therefore goes around it. Where training asks for a few points of the input (`objectives.SampledL2`), the data's
-    inputs are given their averages beforehand (`with_averages`), the bare model is trained on them, and wrapped afterwards.
+    scale a channel, which goes around it. Where training asks for a few points of the input (`objectives.SampledL2`), the bare model is
+    trained on inputs that have their averages already (`with_averages`, in this file), and wrapped afterwards:
+
+        seen = with_averages(jnp.asarray(data.inputs), data.grid, lengths)                  # (samples, *grid, (1 + k) c)
+        i, o = scalers(data)                                                                # pdesurr.workflow
+        wide = ChannelScaler(i.mean * (1 + k), i.std * (1 + k))
+        result = fit(Scaled(graph, wide, o), ArraySource(seen, data.outputs, data.grid), SampledL2(300), config)
+        result.model = Scaled(Smoothed(result.model.model, lengths), i, o)                  # reads a alone; a surrogate as any other
 
     Values `(*grid, c)` on any grid, by its quadrature weights (n^2 numbers for an axis of n nodes), and at `x` whatever `model` answers.
     Between walls the average is over the box alone; on a periodic axis over the whole line.
-    Raises `UsageError` for lengths that are not numbers > 0, and scattered points in `a`.
+    Raises `UsageError` for lengths that are not numbers > 0, and for scattered points in `a`.
     Source: Li et al. (arXiv 2003.03485), whose nodes know a smoothed coefficient.
     """
 
@@ -47,19 +53,21 @@ class Smoothed(eqx.Module):
     def batched(self, a: Samples, x: Points | None = None, *, key: Key | None = None) -> Float[Array, "batch *points out"]:
         """A batch of samples on one grid: values `(batch, *grid, c)`."""
         if not isinstance(a.points, Grid):
-            raise expected("a.points", "a Grid: averages need values in between", a.points)
+            raise expected("a.points", "a Grid, as averages need the values in between", f"points {a.points.shape}",
+                           "an objective of few points trains the bare model on `with_averages` of its inputs, which is wrapped afterwards")
         return apply(self.model, Samples(a.points, with_averages(a.values, a.points, self.lengths), a.params), x, key=key)
 
 
 def check_lengths(lengths: object) -> tuple[float, ...]:
     """Raise `UsageError` unless they are one number > 0 or more."""
-    fits = isinstance(lengths, tuple | list) and len(lengths) > 0 and all(is_number(v) and v > 0 for v in lengths)
+    fits = isinstance(lengths, tuple | list) and len(lengths) > 0 and all(is_number(v) and 0 < v < np.inf for v in lengths)
     require(fits, "lengths", "numbers > 0, as in (0.03, 0.1)", lengths)
     return tuple(float(v) for v in lengths)  # pyright: ignore[reportGeneralTypeIssues]
 
 
 def with_averages(values: Float[Array, "batch *grid c"], grid: Grid, lengths: tuple[float, ...]) -> Float[Array, "batch *grid more"]:
-    """The values and their averages over each length, as further channels."""
+    """The values and their averages over each length, as further channels. Raises `UsageError` as `Smoothed` does."""
+    lengths = check_lengths(lengths)
     require(values.shape[1:-1] == grid.shape, "a.values", f"shape {grid.shape} and channels per sample", values.shape[1:])
     parts = [values]
     for length in lengths:

@@ -79,6 +79,7 @@ def check_grid_period(x: Grid | Array, period: Period) -> None:
         own = tuple(b.length if b.periodic else None for b in x.bases)
         fits = len(own) == len(period) and all((p is None) == (q is None) and np.isclose(p or 1, q or 1) for p, q in
                                                zip(own, period, strict=True))
-        require(fits, "points", f"a grid with the periods {period} that the model was made for", own, f"make the model with period={own}")
+        require(fits, "points", f"a grid with the periods {period} that the model was made for", own,
+                f"make the model with dimension={len(own)} and period={own}")
     else:
         require(x.ndim == 2 and x.shape[1] == len(period), "points", f"shape (n, {len(period)})", x.shape)

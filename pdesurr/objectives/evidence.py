@@ -1,5 +1,6 @@
 """What random grid processes are trained by: the evidence of an equation, without a solution, and the likelihood of measured values."""
 
+import math
 from typing import Any
 
 import equinox as eqx
@@ -25,7 +26,7 @@ class Evidence(eqx.Module):
     The density of alpha is that of the values before the model's `constraint`, which differs by a constant. beta reads u with Gaussian
     noise of deviation `reading_noise`: that of the measured values which z will be found from. The batch's input has `params`
     z and w (see `NumberSource`). Metrics: `evidence` (of a sample), `residual` (its root mean square). Raises `UsageError` for a problem
-    of more than one term and without a key. Gradients are large at first: clip at norms far above one.
+    of more than one term, noise that is none, and without a key. Gradients are large at first: clip at norms far above one.
     Source: Vadeboncoeur et al., ICML 2023.
     """
 
@@ -37,6 +38,7 @@ class Evidence(eqx.Module):
     def __check_init__(self):
         terms = list(self.problem.terms.values())
         require(len(terms) == 1 and isinstance(terms[0], Equation), "problem", "one term, an Equation", tuple(self.problem.terms))
+        require(not is_number(self.noise) or 0 < self.noise < math.inf, "noise", "a number > 0", self.noise)
         require(is_number(self.reading_noise) and self.reading_noise >= 0, "reading_noise", "a number >= 0", self.reading_noise)
 
     def __call__(self, model: Any, batch: Batch, key: Key | None) -> tuple[Array, Metrics]:
