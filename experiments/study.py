@@ -264,6 +264,7 @@ def protocol(row: Row, preset: Preset) -> dict[str, str]:
             "training samples": str(preset.data.train), "test samples": str(preset.data.test), "normaliser": "one mean and scale a channel",
             "objective": getattr(row.objective, "__name__", type(row.objective).__name__) if row.one_step is None else str(row.one_step),
             "symmetries": ", ".join(getattr(s, "__name__", repr(s)) for s in row.symmetries) or "none",
+            **({"averages of the input": ", ".join(map(str, row.smoothed))} if row.smoothed else {}),
             "optimiser": preset.training.optimiser, "epochs": str(preset.training.epochs), "batch": str(preset.training.batch_size),
             **row.protocol, **{k: str(v) for k, v in preset.size.items()}}
 

@@ -1,7 +1,7 @@
 """Darcy, multipole graph operator. Claim: .0416, .0428, .0428, .0420 at 85 ... 421 nodes an axis (JMLR 24(89), Darcy table).
 
-Levels of 400, 100 and 25 random nodes, other ones for each sample and step; the published radii. The nodes know averages of the coefficient,
-as in `darcy_gno.py`. (MgNO, the multigrid operator, is another model: `darcy_mgno_multigrid.py`.)
+Levels of 400, 100 and 25 random nodes, other ones for each sample and step; the published radii. The nodes know averages of the
+coefficient, as in `darcy_gno.py`. (MgNO, the multigrid operator, is another model: `darcy_mgno_multigrid.py`.)
 """
 
 from _darcy import Preset, SampledL2, TrainConfig, data, main, named, row, smoke
