@@ -38,7 +38,7 @@ class Evidence(eqx.Module):
     def __check_init__(self):
         terms = list(self.problem.terms.values())
         require(len(terms) == 1 and isinstance(terms[0], Equation), "problem", "one term, an Equation", tuple(self.problem.terms))
-        require(not is_number(self.noise) or 0 < self.noise < math.inf, "noise", "a number > 0", self.noise)
+        require(not isinstance(self.noise, int | float) or 0 < self.noise < math.inf, "noise", "a number > 0", self.noise)
         require(is_number(self.reading_noise) and self.reading_noise >= 0, "reading_noise", "a number >= 0", self.reading_noise)
 
     def __call__(self, model: Any, batch: Batch, key: Key | None) -> tuple[Array, Metrics]:
