@@ -2,8 +2,8 @@
 
 `cpu` is trained by Muon, its decay the best of .01, .1 and .5 on validation samples (in 60 epochs of batches of 20 at 256 nodes), its batch
 of 10 better than 20 in as many epochs and than 5 in as many steps, and the block of neuraloperator 2.0, with a channel perceptron, better
-than the published one in few epochs (30 at 512 nodes: .0025 against .0029; 400 at 1024: .0017 both). No coordinate channel, so the model commutes with shifts; reflected
-samples in training.
+than the published one in few epochs (30 at 512 nodes: .0025 against .0029; 400 at 1024: .0017 both). No coordinate channel, so the model
+commutes with shifts; reflected samples in training.
 """
 
 from _burgers import Preset, TrainConfig, data, main, row, smoke

@@ -203,10 +203,11 @@ def run(case: Case, preset_name: str, seeds: tuple[int, ...], out: Path) -> list
 
 def say(row: dict[str, Any]) -> None:
     """One method in words."""
-    within = lambda name: f"{row[name]:.3g}, {100 * row[f'{name}_within']:.0f} % within two deviations"  # noqa: E731
-    numbers = f" ({100 * row['u_within']:.0f} % within two deviations); of z {within('z')}; of z from noisy values {within('z_noisy')}"
-    print(f"{row['method']}, seed {row['seed']}, {row['seconds']:.0f} s: relative error of u {row['error']:.3g}"
-          f"{numbers if 'z' in row else ''}", flush=True)
+    text = f"{row['method']}, seed {row['seed']}, {row['seconds']:.0f} s: relative error of u {row['error']:.3g}"
+    if "z" in row:  # a pair, which knows its uncertainty
+        share = lambda name: f"({100 * row[f'{name}_within']:.0f} % within two deviations)"  # noqa: E731
+        text += f" {share('u')}, of z {row['z']:.3g} {share('z')}, of z from noisy values {row['z_noisy']:.3g} {share('z_noisy')}"
+    print(text, flush=True)
 
 
 def main(case: Case) -> None:
