@@ -34,8 +34,8 @@ def smoke(epochs: int = 2, nodes: int = 64, **size: Any) -> Preset:
     return Preset(stored, TrainConfig(epochs=epochs, batch_size=8), size=size)
 
 
-def row(name: str, network: Any, presets: dict[str, Preset], published: str | None = None, **more: Any) -> Row:
+def row(name: str, network: Any, presets: dict[str, Preset], **more: Any) -> Row:
     """A row of the Burgers table."""
-    numbers = dict(zip(map(str, NODES), PUBLISHED.get(published or name, ()), strict=False))
+    numbers = dict(zip(map(str, NODES), PUBLISHED.get(name, ()), strict=False))
     return Row("burgers", name, network, presets, numbers, dict.fromkeys(map(str, NODES), 7e-4),
                **{"symmetries": (reflection,), **more})
