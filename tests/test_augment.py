@@ -8,7 +8,7 @@ import pytest
 from pdesurr.checks import UsageError
 from pdesurr.data.augment import LINE, SQUARE, SquareSymmetry, Symmetry, Translation, reflection, transposition
 from pdesurr.fields import FourierBasis, Grid, UniformBasis
-from pdesurr.pdes import Burgers, Darcy
+from pdesurr.pdes import Burgers, Darcy, NavierStokes
 
 pytestmark = pytest.mark.usefixtures("x64")
 PERIODIC = Grid([FourierBasis(32)])
@@ -27,6 +27,15 @@ def test_burgers_answers_the_image_by_the_image(symmetry):
     solve = lambda v: pde.solve(v, PERIODIC, (0.5,))[0]  # noqa: E731
     assert float(jnp.abs(solve(a) - solve(symmetry(a, PERIODIC))).max()) > 0.1
     np.testing.assert_allclose(solve(symmetry(a, PERIODIC)), symmetry(solve(a), PERIODIC), atol=1e-12)
+
+
+@pytest.mark.parametrize(("shares", "same"), [((0.25, -0.25), True), ((0.25, 0.25), False)])
+def test_navier_stokes_commutes_with_shifts_along_the_forcing(shares, same):
+    pde = NavierStokes(nu=1e-2, horizon=2.0, intervals=2, history=1)
+    grid, shift = pde.grid(16), Translation(shares)
+    a = pde.sample(jax.random.key(0), grid)
+    gap = pde.solve(shift(a, grid), grid) - shift(pde.solve(a, grid), grid)
+    assert (float(jnp.abs(gap).max()) < 1e-12) == same
 
 
 @pytest.mark.parametrize("symmetry", [SQUARE[0], SQUARE[4]], ids=names)
