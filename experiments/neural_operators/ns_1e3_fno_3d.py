@@ -3,7 +3,7 @@
 All later records at once, time a third axis. `cpu` is the small form of `_navier_stokes.py`.
 """
 
-from _navier_stokes import Preset, TrainConfig, main, paper, row, short, smoke
+from _navier_stokes import SHORT, Preset, TrainConfig, main, paper, row, short, smoke
 
 from pdesurr.models import FNO, SpaceTime
 
@@ -15,8 +15,7 @@ def network(train, key, modes=8, time_modes=8, width=20, head_width=128):
 
 ROW = row("1e-3 FNO-3D", network, {
     "smoke": smoke(modes=4, time_modes=2, width=4, head_width=8),
-    "cpu": Preset(short("1e-3"), TrainConfig(epochs=120, batch_size=10, learning_rate=3e-3), (0,),
-                  {"time_modes": 4, "width": 16, "head_width": 64}),
+    "cpu": Preset(short("1e-3"), SHORT, size={"time_modes": 4}),
     "paper": Preset(paper("1e-3"), TrainConfig(epochs=500, batch_size=10, learning_rate=1e-3), (0, 1, 2)),
 }, {"64x64": 0.0086}, allowed={"cpu": 0.05})
 
