@@ -16,7 +16,8 @@ def network(train, key, modes=16, width=64, depth=24):
 ROW = row("1e-5 F-FNO, one step", network, {
     "smoke": smoke(modes=4, width=4, depth=2),
     "cpu": Preset(short("1e-5", refinement=2, horizon=10, intervals=10, history=1),
-                  TrainConfig(epochs=40, batch_size=20, learning_rate=5e-3, optimiser="muon"), (0,), {"modes": 12, "width": 20, "depth": 4}),
+                  TrainConfig(epochs=40, batch_size=20, learning_rate=5e-3, optimiser="muon"),
+                  size={"modes": 12, "width": 20, "depth": 4}),
     "paper": Preset(paper("1e-5", horizon=10, intervals=10, history=1),
                     TrainConfig(epochs=200, batch_size=20, learning_rate=2.5e-3), (0, 1, 2)),
 }, {"64x64": 0.024}, one_step=OneStep(noise=0.01, residual=True), allowed={"cpu": 0.3})
