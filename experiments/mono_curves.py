@@ -19,6 +19,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 import jax
 import jax.numpy as jnp
 
+from experiments.options import as_folder
 from experiments.study import RUNS, Data, make_data, pairs
 from pdesurr.allocator import tune_allocator
 from pdesurr.builders import build
@@ -90,7 +91,7 @@ def shown(row: dict[str, Any]) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="seconds: is the script whole?")
-    parser.add_argument("--out", type=Path, default=RUNS, help="where data stay")
+    parser.add_argument("--out", type=as_folder, default=RUNS, help="where data stay")
     parser.add_argument("--json", action="store_true", help="print one JSON object as the last line")
     options = parser.parse_args()
     tune_allocator()

@@ -9,7 +9,6 @@ test data are looked at once a seed, at the end. `--json` prints the row as one 
 the row says it should be. `python experiments/record.py neural_operators/NAME ...` keeps the object for `table.py`.
 """
 
-import argparse
 import dataclasses
 import json
 import sys
@@ -22,6 +21,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from experiments.options import arguments
 from pdesurr import recipes
 from pdesurr._files import read_json, write_json
 from pdesurr.allocator import tune_allocator
@@ -111,11 +111,7 @@ class Row:
 
 def main(row: Row) -> None:
     """The command line of a script."""
-    parser = argparse.ArgumentParser(description=f"{row.table}, {row.name}: one row of the table")
-    parser.add_argument("--preset", choices=list(row.presets), default="cpu")
-    parser.add_argument("--seeds", type=int, nargs="+", default=None)
-    parser.add_argument("--out", type=Path, default=RUNS, help="where data and runs stay")
-    parser.add_argument("--json", action="store_true", help="print one JSON object as the last line")
+    parser = arguments(f"{row.table}, {row.name}: one row of the table", row.presets, seeds=True, out="data and runs")
     parser.add_argument("--check", action="store_true", help="exit 1 if the error is larger than expected")
     options = parser.parse_args()
     tune_allocator()

@@ -7,7 +7,6 @@ inputs drawn anew at every step, which cost no solve. All runs take the same num
 samples.
 """
 
-import argparse
 import dataclasses
 import json
 import sys
@@ -20,6 +19,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from experiments.options import arguments
 from experiments.spectral._study import error_of
 from pdesurr.allocator import tune_allocator
 from pdesurr.data.sources import ArraySource, PriorSource, sample_key
@@ -75,11 +75,7 @@ def one(preset: Preset, samples: int, physics: bool, seed: int, folder: Path) ->
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--preset", choices=list(PRESETS), default="cpu")
-    parser.add_argument("--out", type=Path, default=Path("runs"))
-    parser.add_argument("--json", action="store_true", help="print one JSON object as the last line")
-    options = parser.parse_args()
+    options = arguments((__doc__ or "").splitlines()[0], PRESETS, out="checkpoints").parse_args()
     tune_allocator()
     preset, rows = PRESETS[options.preset], []
     for samples in preset.samples:

@@ -6,7 +6,6 @@ Each takes the rate, of those tried, with the lowest validation error of the fir
 of training, compilation included.
 """
 
-import argparse
 import dataclasses
 import json
 import sys
@@ -19,6 +18,7 @@ import jax
 import numpy as np
 
 from experiments.burgers.few_data import solved
+from experiments.options import arguments
 from experiments.spectral._study import error_of
 from pdesurr.allocator import tune_allocator
 from pdesurr.data.augment import AugmentedSource, reflection
@@ -65,11 +65,7 @@ def compared(preset: Preset, optimiser: str, epochs: int, folder: Path) -> dict[
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--preset", choices=list(PRESETS), default="cpu")
-    parser.add_argument("--out", type=Path, default=Path("runs"))
-    parser.add_argument("--json", action="store_true", help="print one JSON object as the last line")
-    options = parser.parse_args()
+    options = arguments((__doc__ or "").splitlines()[0], PRESETS, out="checkpoints").parse_args()
     tune_allocator()
     preset, rows = PRESETS[options.preset], []
     for optimiser, epochs in (("adamw", preset.epochs), ("adamw", 2 * preset.epochs), ("muon", preset.epochs)):

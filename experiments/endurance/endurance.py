@@ -8,7 +8,6 @@ and what was observed; the exit code is 1 where they differ. Full disks are a tm
 the child's files.
 """
 
-import argparse
 import json
 import sys
 import tempfile
@@ -22,6 +21,8 @@ import _damaged  # pyright: ignore[reportMissingImports]
 import _interrupted  # pyright: ignore[reportMissingImports]
 import _together  # pyright: ignore[reportMissingImports]
 from _cases import PRESETS, Bench  # pyright: ignore[reportMissingImports]
+
+from experiments.options import arguments, as_folder
 
 TOPICS = {"interrupted": _interrupted, "damaged": _damaged, "together": _together}
 
@@ -42,12 +43,10 @@ def run(preset: str, folder: Path, only: str, seed: int) -> dict[str, Any]:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--preset", choices=list(PRESETS), default="cpu")
-    parser.add_argument("--out", type=Path, default=None, help="a new folder to work in (default: a temporary one)")
+    parser = arguments(__doc__, PRESETS)
+    parser.add_argument("--out", type=as_folder, default=None, help="a new folder to work in (default: a temporary one)")
     parser.add_argument("--only", default="", metavar="SUBSTRING", help=f"of {', '.join(TOPICS)}")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--json", action="store_true", help="print one JSON object as the last line")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as scratch:
         result = run(options.preset, (options.out or Path(scratch)).resolve() / "endurance", options.only, options.seed)

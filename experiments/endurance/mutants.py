@@ -10,7 +10,6 @@ also be a valid object of its own. Readers work in a process of their own, so th
 `--first SEED --count 1` makes it again.
 """
 
-import argparse
 import json
 import resource
 import select
@@ -23,6 +22,8 @@ from pathlib import Path
 from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+
+from experiments.options import arguments
 
 COUNTS = {"smoke": 100, "cpu": 10_000}  # of all kinds together
 LIMIT = 20.0  # seconds for one mutant
@@ -100,12 +101,10 @@ def main() -> int:
     if sys.argv[1:2] == ["--serve"]:
         serve(sys.argv[2], int(sys.argv[3]), int(sys.argv[4]))
         return 0
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--preset", choices=list(COUNTS), default="cpu")
+    parser = arguments(__doc__, COUNTS)
     parser.add_argument("--count", type=int, default=None, help="instead of the preset's")
     parser.add_argument("--kinds", nargs="+", choices=NAMES, default=list(NAMES))
     parser.add_argument("--first", type=int, default=0, help="the first seed of each kind")
-    parser.add_argument("--json", action="store_true", help="print one JSON object as the last line")
     options = parser.parse_args()
     result = run(options.kinds, options.count or COUNTS[options.preset], options.first, options.preset)
     print(json.dumps(result if options.json else result["rows"], indent=None if options.json else 1))

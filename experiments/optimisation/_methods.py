@@ -12,6 +12,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array
 
+from experiments.options import arguments
 from pdesurr.fields import Grid
 from pdesurr.optimise import minimise, trust_region
 from pdesurr.surrogates import Surrogate
@@ -20,12 +21,10 @@ from pdesurr.surrogates.zoo import SHIPPED
 Objective = Callable[[Array], Array]
 
 
-def arguments(text: str | None, presets: Iterable[str]) -> argparse.ArgumentParser:
+def arguments_with_source(text: str | None, presets: Iterable[str]) -> argparse.ArgumentParser:
     """What each script can be told."""
-    parser = argparse.ArgumentParser(description=text, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--preset", choices=list(presets), default="cpu")
+    parser = arguments(text, presets)
     parser.add_argument("--source", type=Path, default=SHIPPED, help="a folder of bundles with a catalogue")
-    parser.add_argument("--json", action="store_true", help="print one JSON object as the last line")
     return parser
 
 

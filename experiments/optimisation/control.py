@@ -29,7 +29,7 @@ import numpy as np
 from jax import lax
 from jaxtyping import Array, Float
 
-from experiments.optimisation._methods import arguments, double, three
+from experiments.optimisation._methods import arguments_with_source, double, three
 from pdesurr.allocator import tune_allocator
 from pdesurr.fields import Grid
 from pdesurr.optimise import refine, trust_region
@@ -126,7 +126,7 @@ def rows_of(surrogate: Surrogate, name: str, seed: int, shift: float, solves: in
 
 
 def main() -> None:
-    options = arguments(__doc__, PRESETS).parse_args()
+    options = arguments_with_source(__doc__, PRESETS).parse_args()
     tune_allocator()
     seeds, lessons, draws, epochs, solves, asked = PRESETS[options.preset]
     with jax.enable_x64(True):

@@ -8,7 +8,6 @@ known in closed form (pyadjoint's mother problem); the surrogate solves on half 
 A claim is checked by the true solver; `solves` counts its evaluations, with gradients.
 """
 
-import argparse
 import json
 import sys
 from collections.abc import Callable
@@ -21,6 +20,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from experiments.options import arguments
 from pdesurr.fields import ChebyshevBasis, Grid
 from pdesurr.optimise import minimise, trust_region
 from pdesurr.pdes import Poisson
@@ -87,10 +87,7 @@ def run(preset: str) -> dict[str, Any]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--preset", choices=list(PRESETS), default="cpu")
-    parser.add_argument("--json", action="store_true", help="print one JSON object as the last line")
-    options = parser.parse_args()
+    options = arguments(__doc__, PRESETS).parse_args()
     with jax.enable_x64(True):
         result = run(options.preset)
     print(json.dumps(result if options.json else result["rows"], indent=None if options.json else 1))

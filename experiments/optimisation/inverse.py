@@ -21,7 +21,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from experiments.optimisation._methods import arguments, double, on_finer, three
+from experiments.optimisation._methods import arguments_with_source, double, on_finer, three
 from pdesurr.allocator import tune_allocator
 from pdesurr.pdes import Burgers, Darcy, Heat, LogNormal, NavierStokes, Poisson
 from pdesurr.recovery import Recovery
@@ -90,7 +90,7 @@ def of_least_squares(misfit: Any, start: Any) -> Any:
 
 
 def main() -> None:
-    parser = arguments(__doc__, SEEDS)
+    parser = arguments_with_source(__doc__, SEEDS)
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(CASES)}; all by default")
     options = parser.parse_args()
     if unknown := set(options.names) - set(CASES):

@@ -25,7 +25,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from experiments.optimisation._methods import arguments, double
+from experiments.optimisation._methods import arguments_with_source, double
 from experiments.optimisation.inverse import CASES
 from pdesurr.allocator import tune_allocator
 from pdesurr.optimise import EnsembleKalman, minimise, posterior, trust_region
@@ -119,7 +119,7 @@ def one(surrogate: Any, seed: int, members: int, draws: int, warmup: int, asked:
 
 
 def main() -> None:
-    parser = arguments(__doc__, PRESETS)
+    parser = arguments_with_source(__doc__, PRESETS)
     parser.add_argument("--posterior", action="store_true", help="draw from it, for the first permeability")
     options = parser.parse_args()
     tune_allocator()

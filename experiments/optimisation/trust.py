@@ -25,7 +25,7 @@ import jax.numpy as jnp
 import numpy as np
 from scipy.stats import spearmanr
 
-from experiments.optimisation._methods import arguments, on_finer
+from experiments.optimisation._methods import arguments_with_source, on_finer
 from pdesurr import metrics
 from pdesurr.allocator import tune_allocator
 from pdesurr.pdes import AbstractPDE, Burgers, Darcy, GaussianStart, NavierStokes, PiecewiseConstant, Poisson, ReactionDiffusion
@@ -139,7 +139,7 @@ def one(name: str, case: Case, surrogate: Surrogate, samples: int, known_inputs:
 
 
 def main() -> None:
-    options = arguments(__doc__, SAMPLES).parse_args()
+    options = arguments_with_source(__doc__, SAMPLES).parse_args()
     tune_allocator()
     there = catalogue(options.source)
     found, (samples, known, count) = [], SAMPLES[options.preset]

@@ -5,7 +5,6 @@
 All in float64. The error is that of the final network, never the best seen on test points.
 """
 
-import argparse
 import dataclasses
 import json
 import sys
@@ -22,6 +21,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
 
+from experiments.options import arguments
 from pdesurr.allocator import tune_allocator
 from pdesurr.fields.regions import Region
 from pdesurr.objectives.physics import Problem
@@ -90,10 +90,7 @@ class Row:
 
 def main(row: Row) -> None:
     """The command line of a script."""
-    parser = argparse.ArgumentParser(description=f"{row.name}: one row of the table")
-    parser.add_argument("--preset", choices=list(row.presets), default="cpu")
-    parser.add_argument("--seeds", type=int, nargs="+", default=None)
-    parser.add_argument("--json", action="store_true", help="print one JSON object as the last line")
+    parser = arguments(f"{row.name}: one row of the table", row.presets, seeds=True)
     parser.add_argument("--check", action="store_true", help="exit 1 if the mean error is above what the row must reach")
     options = parser.parse_args()
     tune_allocator()

@@ -6,7 +6,6 @@ The same network, optimiser, walls and number of points for all; only where the 
 the square. Settings are chosen at validation points (`--validate`), errors are told at others.
 """
 
-import argparse
 import dataclasses
 import json
 import sys
@@ -21,6 +20,7 @@ import jax.numpy as jnp
 import numpy as np
 from _peaks import PROBLEMS, SQUARE, problem
 
+from experiments.options import arguments
 from pdesurr.allocator import tune_allocator
 from pdesurr.models.coordinate import CoordinateMLP
 from pdesurr.objectives.adversarial import AdversarialFlow
@@ -93,12 +93,9 @@ def run(preset_name: str, seeds: tuple[int, ...] | None, only: list[str] | None,
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--preset", choices=list(PRESETS), default="cpu")
-    parser.add_argument("--seeds", type=int, nargs="+", default=None)
+    parser = arguments(__doc__, PRESETS, seeds=True)
     parser.add_argument("--only", nargs="+", default=None, choices=list(PRESETS["cpu"].samplers()), help="these samplers alone")
     parser.add_argument("--validate", action="store_true", help="errors at the validation points, for choosing settings")
-    parser.add_argument("--json", action="store_true", help="print one JSON object as the last line")
     options = parser.parse_args()
     tune_allocator()
     result = run(options.preset, tuple(options.seeds) if options.seeds else None, options.only, options.validate)

@@ -8,7 +8,6 @@ noisy data the pair trained with them too. z is found from u at points that no s
 the test draws were looked at.
 """
 
-import argparse
 import dataclasses
 import json
 import sys
@@ -24,6 +23,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
 
+from experiments.options import arguments
 from pdesurr.allocator import tune_allocator
 from pdesurr.data.sources import ArraySource, NumberSource
 from pdesurr.fields import Grid
@@ -212,12 +212,7 @@ def say(row: dict[str, Any]) -> None:
 
 def main(case: Case) -> None:
     """The command line of a script."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--preset", choices=list(case.presets), default="cpu")
-    parser.add_argument("--seeds", type=int, nargs="+", default=None)
-    parser.add_argument("--out", type=Path, default=Path("runs"), help="where checkpoints stay")
-    parser.add_argument("--json", action="store_true", help="print one JSON object as the last line")
-    options = parser.parse_args()
+    options = arguments(__doc__, case.presets, seeds=True, out="checkpoints").parse_args()
     tune_allocator()
     preset = case.presets[options.preset]
     rows = run(case, options.preset, tuple(options.seeds or preset.seeds), options.out)

@@ -6,7 +6,6 @@ Inputs are drawn from the prior on the device while training; no solution is loo
 error (test), on other draws. Checkpoints stay in `runs/`; a stopped call goes on where it was.
 """
 
-import argparse
 import dataclasses
 import json
 import sys
@@ -23,6 +22,7 @@ import numpy as np
 from jaxtyping import Array
 
 from experiments.benchmarks._harness import peak_mb
+from experiments.options import arguments
 from pdesurr import metrics
 from pdesurr.allocator import tune_allocator
 from pdesurr.data.sources import ArraySource, PriorSource, sample_key
@@ -83,11 +83,7 @@ class Row:
 
 def main(row: Row) -> None:
     """The command line of a script."""
-    parser = argparse.ArgumentParser(description=f"{row.name}: one row of the table")
-    parser.add_argument("--preset", choices=list(row.presets), default="cpu")
-    parser.add_argument("--seeds", type=int, nargs="+", default=None)
-    parser.add_argument("--out", type=Path, default=Path("runs"), help="where checkpoints stay")
-    parser.add_argument("--json", action="store_true", help="print one JSON object as the last line")
+    parser = arguments(f"{row.name}: one row of the table", row.presets, seeds=True, out="checkpoints")
     parser.add_argument("--check", action="store_true", help="exit 1 if the mean error is above what the row must reach")
     options = parser.parse_args()
     tune_allocator()

@@ -6,7 +6,6 @@ Reaction-diffusion at nu = .01. "plain sum" adds squared Chebyshev and Fourier c
 weighs them to the L2 norm (Parseval). "aliased" takes products on as many nodes as the answer has modes, "exact" on twice as many.
 """
 
-import argparse
 import dataclasses
 import json
 import sys
@@ -20,6 +19,7 @@ from _reaction import PRESETS, row
 from _study import RECORDS, Preset, error_of, solved, trained
 from jaxtyping import Array
 
+from experiments.options import arguments
 from pdesurr.allocator import tune_allocator
 from pdesurr.fields import Grid, SpectralField
 from pdesurr.models import Records
@@ -41,11 +41,7 @@ class PlainSum(SpectralResidual):
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--preset", choices=list(CHOICES), default="cpu")
-    parser.add_argument("--out", type=Path, default=Path("runs"))
-    parser.add_argument("--json", action="store_true", help="print one JSON object as the last line")
-    options = parser.parse_args()
+    options = arguments((__doc__ or "").splitlines()[0], CHOICES, out="checkpoints").parse_args()
     tune_allocator()
     preset: Preset = CHOICES[options.preset]
     plain = row(0.01)

@@ -19,6 +19,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "neural_operators")
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from experiments import study
+from experiments.options import as_folder
 from pdesurr.allocator import tune_allocator
 from pdesurr.data import generate, open_dataset
 from pdesurr.data.scaling import ChannelScaler, Scaled
@@ -118,7 +119,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(ENTRIES)}; all by default")
     parser.add_argument("--preset", choices=("smoke", "cpu"), default="cpu")
-    parser.add_argument("--out", type=Path, default=SHIPPED)
+    parser.add_argument("--out", type=as_folder, default=SHIPPED)
     options = parser.parse_args()
     if unknown := set(options.names) - set(ENTRIES):
         parser.error(f"unknown: {', '.join(sorted(unknown))}; known are {', '.join(ENTRIES)}")

@@ -1,0 +1,26 @@
+"""What experiments can be told on the command line."""
+
+import argparse
+from collections.abc import Iterable
+from pathlib import Path
+
+
+def arguments(text: str | None, presets: Iterable[str], *, seeds: bool = False, out: str = "") -> argparse.ArgumentParser:
+    """`--preset` and `--json`; with `seeds` also `--seeds`, and with `out`, which says what stays there, `--out`."""
+    parser = argparse.ArgumentParser(description=text, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--preset", choices=list(presets), default="cpu")
+    if seeds:
+        parser.add_argument("--seeds", type=int, nargs="+", default=None)
+    if out:
+        parser.add_argument("--out", type=as_folder, default=Path("runs"), help=f"where {out} stay")
+    parser.add_argument("--json", action="store_true", help="print one JSON object as the last line")
+    return parser
+
+
+def as_folder(text: str) -> Path:
+    """A folder, or a name that nothing has yet."""
+    path = Path(text)
+    there = next((p for p in (path, *path.parents) if p.exists()), path)
+    if there.exists() and not there.is_dir():
+        raise argparse.ArgumentTypeError(f"{there} is a file: give a folder, or a name that nothing has yet")
+    return path
