@@ -35,6 +35,17 @@ def test_the_table_has_the_fixed_form():
         assert (line["obtained"] is None) == (line["status"] == "not run")
 
 
+def test_a_file_is_no_place_for_runs(tmp_path, capsys):
+    arguments = importlib.import_module("experiments.options").arguments
+    (tmp_path / "file").touch()
+    parser = arguments("", ["cpu"], out="runs")
+    assert parser.parse_args(["--out", str(tmp_path / "new" / "folder")]).out == tmp_path / "new" / "folder"
+    for name in ("file", "file/below"):
+        with pytest.raises(SystemExit):
+            parser.parse_args(["--out", str(tmp_path / name)])
+        assert "file is a file" in capsys.readouterr().err
+
+
 PHYSICS, SPECTRAL = (ROOT / "experiments" / topic for topic in ("physics_informed", "spectral"))
 OTHERS = sorted(p for topic in (PHYSICS, SPECTRAL) for p in topic.glob("*_*.py") if not p.stem.startswith("_"))
 
