@@ -1,6 +1,7 @@
 """What experiments can be told on the command line."""
 
 import argparse
+import re
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -15,6 +16,11 @@ def arguments(text: str | None, presets: Iterable[str], *, seeds: bool = False, 
         parser.add_argument("--out", type=as_folder, default=Path("runs"), help=f"where {out} stay")
     parser.add_argument("--json", action="store_true", help="print one JSON object as the last line")
     return parser
+
+
+def slug(*words: object) -> str:
+    """A folder's name: the words in lower case, what is no letter, digit or point a dash."""
+    return re.sub(r"[^a-z0-9.]+", "-", " ".join(map(str, words)).lower())
 
 
 def as_folder(text: str) -> Path:

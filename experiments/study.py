@@ -21,7 +21,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from experiments.options import arguments
+from experiments.options import arguments, slug
 from pdesurr import recipes
 from pdesurr._files import read_json, write_json
 from pdesurr.allocator import tune_allocator
@@ -133,7 +133,7 @@ def run(row: Row, preset_name: str, out: Path, seeds: tuple[int, ...], say: Call
     """All seeds of one preset, and the solver beside them."""
     preset = row.presets[preset_name]
     files = make_data(preset.data, out / "data", say)
-    label = f"{row.table}-{row.name}-{preset_name}".lower().replace(" ", "-")
+    label = slug(row.table, row.name, preset_name)
     found = [one_seed(row, preset, seed, files, out / label / f"seed-{seed}", say) for seed in seeds]
     surrogates, parts = [s for s, _ in found], [p for _, p in found]
     errors = {shape: spread([p["errors"][shape]["mean"] for p in parts]) for shape in parts[0]["errors"]}

@@ -23,7 +23,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
 
-from experiments.options import arguments
+from experiments.options import arguments, slug
 from pdesurr.allocator import tune_allocator
 from pdesurr.data.sources import ArraySource, NumberSource
 from pdesurr.fields import Grid
@@ -191,7 +191,7 @@ def run(case: Case, preset_name: str, seeds: tuple[int, ...], out: Path) -> list
         if case.data:
             methods["random grids and noisy data"] = with_data(case, preset, seed)
         for name, (objective, draw) in methods.items():
-            folder = out / f"random-grid-{case.name}-{preset_name}-{name}-{seed}".lower().replace(" ", "-")
+            folder = out / slug("random grid", case.name, preset_name, name, seed)
             model, seconds = train(case, preset, objective, draw, seed, folder)
             rows.append({"method": name, "seed": seed, "seconds": seconds, **judged(model, test)})
             say(rows[-1])

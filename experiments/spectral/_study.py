@@ -22,7 +22,7 @@ import numpy as np
 from jaxtyping import Array
 
 from experiments.benchmarks._harness import peak_mb
-from experiments.options import arguments
+from experiments.options import arguments, slug
 from pdesurr import metrics
 from pdesurr.allocator import tune_allocator
 from pdesurr.data.sources import ArraySource, PriorSource, sample_key
@@ -98,7 +98,7 @@ def run(row: Row, preset_name: str, seeds: tuple[int, ...], out: Path) -> dict[s
     """All seeds of one preset, and the solvers."""
     preset = row.presets[preset_name]
     held, tested = (solved(row, count, seed) for count, seed in zip(preset.tests, (10**6, 10**6 + 1), strict=True))
-    label = f"{row.name}-{preset_name}".lower().replace(" ", "-").replace(",", "")
+    label = slug(row.name, preset_name)
     errors, residuals, seconds, models = [], [], [], []
     for seed in seeds:
         model, spent = trained(row, preset, seed, held, out / label / f"seed-{seed}")

@@ -19,7 +19,7 @@ from _reaction import PRESETS, row
 from _study import RECORDS, Preset, error_of, solved, trained
 from jaxtyping import Array
 
-from experiments.options import arguments
+from experiments.options import arguments, slug
 from pdesurr.allocator import tune_allocator
 from pdesurr.fields import Grid, SpectralField
 from pdesurr.models import Records
@@ -52,7 +52,7 @@ def main() -> None:
         loss = kind(plain.pde, time=time, padding=padding)
         each = []
         for seed in preset.seeds:
-            folder = options.out / f"losses-{options.preset}" / f"{name}-{seed}".replace(", ", "-").replace(" ", "-")
+            folder = options.out / f"losses-{options.preset}" / slug(name, seed)
             model, _ = trained(dataclasses.replace(plain, objective=lambda _, loss=loss: loss), preset, seed, held, folder)
             each.append(float(np.mean(error_of(Records(model, RECORDS), tested))))
         rows.append({"loss": name, "error": float(np.mean(each)), "each": each})
