@@ -2,9 +2,9 @@
 
 `cpu` is trained by Muon, its decay the best of .01, .1 and .5 on validation samples (in 60 epochs of batches of 20 at 256 nodes), its batch
 of 10 better than 20 in as many epochs and than 5 in as many steps, and the block of neuraloperator 2.0, with a channel perceptron, better
-than the published one in few epochs (30 at 512 nodes: .0025 against .0029; 400 at 1024: .0017 both). Eight blocks without it fit 250
-samples better (.0044 against .0067 by four, 2000 steps at 256) and all of them no better (400 epochs: .0017). No coordinate channel, so
-the model commutes with shifts; reflected samples in training.
+than the published one in few epochs (30 at 512 nodes: .0025 against .0029; 400 at 1024: .0017 both). Eight blocks
+without it are better on 250 samples (.0044 against .0067 by four, 2000 steps at 256 nodes), on all of them no better (.0017). No coordinate
+channel, so the model commutes with shifts; reflected samples in training.
 """
 
 from _burgers import Preset, TrainConfig, data, main, row, smoke
