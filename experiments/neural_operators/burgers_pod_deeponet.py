@@ -1,6 +1,6 @@
 """Burgers, POD-DeepONet: the trunk is the training outputs' principal components (Lu et al., CMAME 393). Published: .0194 at 128 nodes."""
 
-from _burgers import Preset, TrainConfig, data, main, row, smoke
+from _burgers import LINE, Preset, TrainConfig, data, main, row, smoke
 
 from pdesurr.models import PODDeepONet, pod_modes
 
@@ -12,8 +12,8 @@ def network(train, key, rank=64, width=256, depth=4):
 
 ROW = row("POD-DeepONet", network, {
     "smoke": smoke(rank=8, width=16, depth=2),
-    "cpu": Preset(data(128), TrainConfig(epochs=1000, batch_size=20, learning_rate=1e-3), (0, 1, 2)),
-}, allowed={"cpu": 0.05})
+    "cpu": Preset(data(128), TrainConfig(epochs=100, batch_size=20, learning_rate=4e-3, optimiser="muon"), (0, 1, 2)),
+}, symmetries=LINE, allowed={"cpu": 0.05})
 
 if __name__ == "__main__":
     main(ROW)
