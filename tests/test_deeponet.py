@@ -71,6 +71,12 @@ def test_training_with_decay_leaves_the_modes_alone():
     assert not eqx.tree_equal(trained.branch, model.branch)
 
 
+def test_the_modes_may_be_constants_of_a_program():
+    """As in training, where the rest alone is traced."""
+    moving, fixed = eqx.partition(pod(), eqx.is_inexact_array)
+    assert jax.eval_shape(lambda m: eqx.combine(m, fixed)(Samples(GRID, A)), moving).shape == (16, 1)
+
+
 def test_without_modes_nothing_is_a_number():
     """Under jit, where values cannot be looked at; outside it is refused (`test_model_input`)."""
     assert bool(jnp.isnan(eqx.filter_jit(PODDeepONet(1, 1, (16,), 3, 8, 1, key=KEY))(Samples(GRID, A))).all())

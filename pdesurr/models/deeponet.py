@@ -7,7 +7,6 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.core import Tracer
 from jaxtyping import Array, Float
 
 from pdesurr.checks import expected, require, require_counts, require_list_of_counts
@@ -118,9 +117,7 @@ class PODDeepONet(eqx.Module):
         """One sample."""
         del key
         row = at_sensors(a, self.sensors, self.in_channels)
-        if not isinstance(self.mean.bits, Tracer):
-            known = not bool(jnp.isnan(self.mean.value).all())
-            require(known, "modes", "what pod_modes(outputs, grid, rank) returns", None, "make the model with modes=")
+        require(not self.mean.missing, "modes", "what pod_modes(outputs, grid, rank) returns", None, "make the model with modes=")
         mean, modes = self.mean.value.astype(row.dtype), self.modes.value.astype(row.dtype)
         u = mean + jnp.tensordot(self.branch(row)[0], modes, axes=1)
         x, grid = a.points if x is None else x, a.points.with_shape(*self.sensors)  # pyright: ignore[reportAttributeAccessIssue]

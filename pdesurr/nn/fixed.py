@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
+from jax.core import Tracer
 from jaxtyping import Array, Float, Int
 
 
@@ -23,6 +24,13 @@ class Fixed(eqx.Module):
     @property
     def value(self) -> Float[Array, "..."]:
         return lax.bitcast_convert_type(self.bits, jnp.float64 if self.bits.dtype == jnp.int64 else jnp.float32)
+
+    @property
+    def missing(self) -> bool:
+        """Whether all of them are NaN; False where they are traced, so that nobody can see. A constant of a traced program is seen."""
+        if isinstance(self.bits, Tracer):
+            return False
+        return bool(np.isnan(np.asarray(self.bits).view(np.float64 if self.bits.dtype == np.int64 else np.float32)).all())
 
 
 class Frozen(eqx.Module):
