@@ -24,8 +24,9 @@ from experiments.study import RUNS, Data, make_data, pairs
 from pdesurr.allocator import tune_allocator
 from pdesurr.builders import build
 from pdesurr.data import Dataset, open_dataset
-from pdesurr.data.augment import AugmentedSource, reflection
+from pdesurr.data.augment import AugmentedSource
 from pdesurr.data.scaling import Scaled, encoded
+from pdesurr.fields.symmetries import reflection
 from pdesurr.objectives import relative_l2
 from pdesurr.train import TrainConfig, fit
 from pdesurr.types import Batch, Samples, parameter_count

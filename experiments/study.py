@@ -27,10 +27,11 @@ from pdesurr._files import read_json, write_json
 from pdesurr.allocator import tune_allocator
 from pdesurr.checks import require
 from pdesurr.data import Dataset, generate, open_dataset, read_info
-from pdesurr.data.augment import AugmentedSource, Symmetry
+from pdesurr.data.augment import AugmentedSource
 from pdesurr.data.scaling import ChannelScaler, Scaled, encoded
 from pdesurr.data.sources import AbstractSource, ArraySource
 from pdesurr.data.windows import WindowSource
+from pdesurr.fields.symmetries import Symmetry
 from pdesurr.models import RollOut, Smoothed
 from pdesurr.models.smoothed import with_averages
 from pdesurr.objectives import RolledOut, relative_l2

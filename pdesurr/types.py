@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 import equinox as eqx
 import jax
+import jax.numpy as jnp
 from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 
@@ -40,8 +41,8 @@ def as_samples(a: Any) -> Samples:
 
 
 def batch_of_one(a: Samples) -> Samples:
-    """With a leading axis on the values."""
-    return Samples(as_samples(a).points, a.values[None], a.params)
+    """With a leading axis on the values and the params."""
+    return Samples(as_samples(a).points, a.values[None], jax.tree.map(lambda v: jnp.asarray(v)[None], a.params))
 
 
 class Batch(eqx.Module):

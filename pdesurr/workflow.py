@@ -19,10 +19,11 @@ from pdesurr import __version__, builders, objectives
 from pdesurr._files import check_manifest, read_json, write_json, write_text
 from pdesurr.checks import CheckpointError, DatasetError, require
 from pdesurr.data import Dataset, DatasetInfo, generate, open_dataset, read_info
-from pdesurr.data.augment import AugmentedSource, reflection
+from pdesurr.data.augment import AugmentedSource
 from pdesurr.data.scaling import ChannelScaler, Scaled, encoded, fit_scaler
 from pdesurr.data.schema import IMPORTED
 from pdesurr.data.sources import AbstractSource, ArraySource, PDESource
+from pdesurr.fields.symmetries import reflection
 from pdesurr.pdes import AbstractPDE, Burgers
 from pdesurr.recipes import make_pde
 from pdesurr.recovery import recover

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from pdesurr.checks import UsageError
-from pdesurr.data.augment import LINE, SQUARE, SquareSymmetry, Symmetry, Translation, reflection, transposition
 from pdesurr.fields import FourierBasis, Grid, UniformBasis
+from pdesurr.fields.symmetries import LINE, SQUARE, SquareSymmetry, Symmetry, Translation, reflection, transposition
 from pdesurr.pdes import Burgers, Darcy, NavierStokes
 
 pytestmark = pytest.mark.usefixtures("x64")

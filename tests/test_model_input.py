@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from pdesurr.checks import UsageError, require_counts, require_list_of_counts
-from pdesurr.data.augment import Translation
 from pdesurr.fields import FourierBasis, Grid, UniformBasis
+from pdesurr.fields.symmetries import Translation
 from pdesurr.models import FNO, GNO, LNO, DeepONet, MultipoleGraphOperator, PODDeepONet, Transolver
 from pdesurr.models.flax import as_nnx
 from pdesurr.nn.points import nodes

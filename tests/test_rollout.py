@@ -11,11 +11,12 @@ from test_surrogates import edit_json, rehash
 
 from pdesurr import metrics
 from pdesurr.checks import BundleError, UsageError
-from pdesurr.data.augment import AugmentedSource, reflection
+from pdesurr.data.augment import AugmentedSource
 from pdesurr.data.scaling import ChannelScaler, Scaled, pooled_scalers
 from pdesurr.data.sources import ArraySource
 from pdesurr.data.windows import WindowSource
 from pdesurr.fields import FourierBasis, Grid
+from pdesurr.fields.symmetries import reflection
 from pdesurr.models import FNO, RollOut, SpaceTime
 from pdesurr.objectives import RolledOut, StepwiseL2, relative_l2
 from pdesurr.surrogates import Channel, Spec, Surrogate, load_surrogate, save_surrogate

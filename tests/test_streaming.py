@@ -21,10 +21,11 @@ from test_train import run as fully_in_memory
 from pdesurr._runtime import Stopped
 from pdesurr.checks import DatasetError, UsageError
 from pdesurr.data import DatasetInfo, Field, open_dataset, write_dataset
-from pdesurr.data.augment import AugmentedSource, reflection
+from pdesurr.data.augment import AugmentedSource
 from pdesurr.data.scaling import fit_scaler
 from pdesurr.data.sources import ArraySource
 from pdesurr.data.streaming import FileSource
+from pdesurr.fields.symmetries import reflection
 from pdesurr.objectives import relative_l2
 from pdesurr.train import fit, parallel
 from pdesurr.train.feed import feed

@@ -21,7 +21,8 @@ from experiments.burgers.few_data import solved
 from experiments.options import arguments
 from experiments.spectral._study import error_of
 from pdesurr.allocator import tune_allocator
-from pdesurr.data.augment import AugmentedSource, reflection
+from pdesurr.data.augment import AugmentedSource
+from pdesurr.fields.symmetries import reflection
 from pdesurr.models import FNO
 from pdesurr.objectives import relative_l2
 from pdesurr.train import TrainConfig, fit

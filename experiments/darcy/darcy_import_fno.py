@@ -22,8 +22,9 @@ import numpy as np
 
 from pdesurr.allocator import tune_allocator
 from pdesurr.data import Dataset, import_arrays, open_dataset
-from pdesurr.data.augment import AugmentedSource, transposition
+from pdesurr.data.augment import AugmentedSource
 from pdesurr.data.sources import ArraySource
+from pdesurr.fields.symmetries import transposition
 from pdesurr.models import FNO
 from pdesurr.objectives import relative_h1, relative_l2
 from pdesurr.surrogates.assess import evaluate, make_surrogate

@@ -7,7 +7,7 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from experiments.study import Data, Preset, Row, main
-from pdesurr.data.augment import LINE, reflection
+from pdesurr.fields.symmetries import LINE, reflection
 from pdesurr.train import TrainConfig
 
 __all__ = ["LINE", "Preset", "TrainConfig", "data", "main", "row", "smoke"]

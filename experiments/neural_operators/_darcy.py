@@ -13,7 +13,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from experiments.study import Data, Preset, Row, main
 from pdesurr.builders import build
-from pdesurr.data.augment import SQUARE
+from pdesurr.fields.symmetries import SQUARE
 from pdesurr.objectives import SampledL2, relative_h1
 from pdesurr.train import TrainConfig
 

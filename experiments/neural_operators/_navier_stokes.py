@@ -13,8 +13,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from experiments.study import Data, OneStep, Preset, Row, main
 from pdesurr.data import Dataset
-from pdesurr.data.augment import Translation
 from pdesurr.data.scaling import ChannelScaler, pooled_scalers
+from pdesurr.fields.symmetries import Translation
 from pdesurr.objectives import StepwiseL2
 from pdesurr.train import TrainConfig
 

@@ -11,8 +11,8 @@ from _navier_stokes import scalers as one_scale  # pyright: ignore[reportMissing
 
 from experiments.study import Data, Preset, Row
 from pdesurr.data import Dataset
-from pdesurr.data.augment import SQUARE
 from pdesurr.data.scaling import ChannelScaler, pooled_scalers
+from pdesurr.fields.symmetries import SQUARE
 from pdesurr.models import FNO, RollOut
 from pdesurr.train import TrainConfig
 

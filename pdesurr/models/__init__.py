@@ -17,11 +17,12 @@ from pdesurr.models.rollout import RollOut
 from pdesurr.models.smoothed import Smoothed
 from pdesurr.models.sno import SNO
 from pdesurr.models.spacetime import SpaceTime
+from pdesurr.models.symmetrised import Symmetrised
 from pdesurr.models.transolver import Transolver
 from pdesurr.models.unet import UNet
 
 __all__ = [
     "CoMoving", "DeepONet", "Ensemble", "FFNO", "FNO", "GNO", "InitialValue", "LNO", "MgNO", "MoNO", "MultipoleGraphOperator",
-    "NSM", "OrthogonalMultipole", "OverTime", "PODDeepONet", "Records", "RollOut", "SNO", "Smoothed", "SpaceTime", "Transolver", "UNet",
-    "ZeroMean", "ZeroWalls", "mono_centres", "pod_modes",
+    "NSM", "OrthogonalMultipole", "OverTime", "PODDeepONet", "Records", "RollOut", "SNO", "Smoothed", "SpaceTime", "Symmetrised",
+    "Transolver", "UNet", "ZeroMean", "ZeroWalls", "mono_centres", "pod_modes",
 ]

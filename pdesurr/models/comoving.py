@@ -12,7 +12,7 @@ from jaxtyping import Array, Float
 from pdesurr.checks import require
 from pdesurr.fields import Grid
 from pdesurr.nn.pointwise import only_on_grid
-from pdesurr.types import Key, Model, Samples, apply, describe
+from pdesurr.types import Key, Model, Samples, apply, batch_of_one, describe
 
 
 class CoMoving(eqx.Module):
@@ -43,7 +43,7 @@ class CoMoving(eqx.Module):
 
     def __call__(self, a: Samples, x: Grid | None = None, *, key: Key | None = None) -> Float[Array, "*grid d"]:
         """One sample: a batch of one."""
-        return self.batched(Samples(a.points, a.values[None], {k: v[None] for k, v in a.params.items()}), x, key=key)[0]
+        return self.batched(batch_of_one(a), x, key=key)[0]
 
     def batched(self, a: Samples, x: Grid | None = None, *, key: Key | None = None) -> Float[Array, "batch *grid d"]:
         """A batch of samples on one grid: values `(batch, *grid, d)`."""
