@@ -32,7 +32,7 @@ from pdesurr.data.scaling import ChannelScaler, Scaled, encoded
 from pdesurr.data.sources import AbstractSource, ArraySource
 from pdesurr.data.windows import WindowSource
 from pdesurr.fields.symmetries import Symmetry
-from pdesurr.models import RollOut, Smoothed
+from pdesurr.models import RollOut, Smoothed, Symmetrised
 from pdesurr.models.smoothed import with_averages
 from pdesurr.objectives import RolledOut, relative_l2
 from pdesurr.pdes import AbstractPDE
@@ -89,7 +89,9 @@ class Row:
 
     `objective` is what training minimises, on the stored pairs, each epoch under a random one of `symmetries`. With `one_step` the data
     are evolutions: the network answers the next record, and is trained on windows of as many records as the input holds. `smoothed`:
-    lengths of averages of the input that the network sees beside it (`pdesurr.models.Smoothed`; not with `one_step`). `protocol`:
+    lengths of averages of the input that the network sees beside it (`pdesurr.models.Smoothed`; not with `one_step`). `symmetrised`:
+    the group of symmetries over which answers are averaged once training is done (`pdesurr.models.Symmetrised`); the errors without
+    that are kept too. `protocol`:
     what else changes the number, in words, stored with it. `allowed`: for `--check`, by preset: the largest mean error. `reduced`: presets
     whose data are a smaller form of the published ones, so that their errors are not held against the published.
     """
@@ -105,6 +107,7 @@ class Row:
     scalers: Callable[[Dataset], tuple[ChannelScaler, ChannelScaler]] = scalers
     one_step: OneStep | None = None
     smoothed: tuple[float, ...] = ()
+    symmetrised: str | None = None
     protocol: dict[str, str] = dataclasses.field(default_factory=dict)
     allowed: dict[str, float] = dataclasses.field(default_factory=dict)
     reduced: tuple[str, ...] = ()
@@ -137,11 +140,13 @@ def run(row: Row, preset_name: str, out: Path, seeds: tuple[int, ...], say: Call
     label = slug(row.table, row.name, preset_name)
     found = [one_seed(row, preset, seed, files, out / label / f"seed-{seed}", say) for seed in seeds]
     surrogates, parts = [s for s, _ in found], [p for _, p in found]
-    errors = {shape: spread([p["errors"][shape]["mean"] for p in parts]) for shape in parts[0]["errors"]}
+    over_seeds = lambda name: {s: spread([p[name][s]["mean"] for p in parts]) for s in parts[0][name]}  # noqa: E731
+    errors = over_seeds("errors")
     trained_at = next(iter(errors))
     info = read_info(files["train"][0])
     result = {
         "table": row.table, "row": row.name, "preset": preset_name, "seeds": list(seeds), "trained_at": trained_at, "errors": errors,
+        **({"errors_of_one_image": over_seeds("errors_of_one_image")} if row.symmetrised else {}),
         "validation": [p["validation"] for p in parts], "parameters": parts[0]["parameters"],
         "training_seconds": [p["training_seconds"] for p in parts], "data_seconds": sum(seconds for _, seconds in files.values()),
         "protocol": protocol(row, preset), "reference_error": info.reference_error["figure"] if info.reference_error else None,
@@ -171,18 +176,28 @@ def one_seed(row: Row, preset: Preset, seed: int, files: dict[str, tuple[Path, f
     if row.one_step is not None:
         rolled = RollOut(result.model.model, train.outputs.shape[-1], residual=row.one_step.residual)
         result.model = Scaled(rolled, *scaler)
-    surrogate = make_surrogate(result, train, training, files["train"][0])
+    plain = make_surrogate(result, train, training, files["train"][0])
+    more = {"errors_of_one_image": tested(plain, data, files["test"][0], say)} if row.symmetrised else {}
+    if row.symmetrised:
+        model = plain.model
+        plain = Surrogate(Scaled(Symmetrised(model.model, row.symmetrised), model.input, model.output), plain.spec)
+    errors = tested(plain, data, files["test"][0], say)
+    surrogate = Surrogate(plain.model, dataclasses.replace(plain.spec, errors=errors))
+    save_surrogate(surrogate, folder / "bundle", overwrite=True)
+    return surrogate, {"errors": errors, "validation": float(result.best_metric), "parameters": parameter_count(network),
+                       "training_seconds": sum(r["seconds"] for r in result.history), **more}
+
+
+def tested(surrogate: Surrogate, data: Data, file: Path, say: Callable[[str], None]) -> dict[str, dict[str, float]]:
+    """The test errors at every resolution."""
     errors = {}
     for stride in data.tests:
-        test = open_dataset(files["test"][0], stride=stride)
+        test = open_dataset(file, stride=stride)
         batch = max(1, min(20, CACHED // int(np.prod(test.grid.shape))))
         found = compare.sample_errors(surrogate, test.inputs, test.outputs, test.grid, batch)
         errors["x".join(map(str, test.grid.shape))] = summary(found)
         say(f"  relative L2 at {test.grid.shape}: {found.mean():.4f}")
-    surrogate = Surrogate(surrogate.model, dataclasses.replace(surrogate.spec, errors=errors))
-    save_surrogate(surrogate, folder / "bundle", overwrite=True)
-    return surrogate, {"errors": errors, "validation": float(result.best_metric), "parameters": parameter_count(network),
-                       "training_seconds": sum(r["seconds"] for r in result.history)}
+    return errors
 
 
 @dataclasses.dataclass(frozen=True)
@@ -261,6 +276,7 @@ def protocol(row: Row, preset: Preset) -> dict[str, str]:
             "training samples": str(preset.data.train), "test samples": str(preset.data.test), "normaliser": "one mean and scale a channel",
             "objective": getattr(row.objective, "__name__", type(row.objective).__name__) if row.one_step is None else str(row.one_step),
             "symmetries": ", ".join(getattr(s, "__name__", repr(s)) for s in row.symmetries) or "none",
+            **({"answers averaged over": row.symmetrised} if row.symmetrised else {}),
             **({"averages of the input": ", ".join(map(str, row.smoothed))} if row.smoothed else {}),
             "optimiser": preset.training.optimiser, "epochs": str(preset.training.epochs), "batch": str(preset.training.batch_size),
             **row.protocol, **{k: str(v) for k, v in preset.size.items()}}
