@@ -19,12 +19,12 @@ class Symmetrised(eqx.Module):
 
     Where the true map commutes with G too, the mean square error of the average is at most that of the model over all images, as the
     part of the error that differs from image to image cancels: an ensemble from one training, for |G| times the work of an answer. Train
-    the model under the same symmetries (`data.augment.AugmentedSource`), wrap it afterwards: in training the average fits no better.
+    the model under the same symmetries (`data.augment.AugmentedSource`) and wrap it afterwards.
 
     `group`, by name, as a bundle knows it: "reflection", u(x) -> -u(-x) on the periodic axes; "line", that and sixteen shifts of one
     periodic axis (for models that do not commute with shifts by themselves); "square", the eight symmetries of a square between walls.
-    Values `(*grid, c)`, to answers on the same grid or on a grid `x` which the symmetries map onto itself. A normaliser goes around it,
-    without a mean where symmetries change the sign (`fit_scaler(centre=False)`).
+    Values `(*grid, c)`, to answers on the same grid or on a grid `x` which the symmetries map onto itself. A surrogate's normalisers
+    go around it, without means where symmetries change the sign (`fit_scaler(centre=False)`).
     Raises `UsageError` for another group, scattered points, and a grid that the symmetries do not map onto itself.
     Source: Yarotsky (arXiv 1804.10306); Puny et al., ICLR 2022 (arXiv 2110.03336), who call it group averaging.
     """
