@@ -159,8 +159,11 @@ def test_the_likelihood_of_measured_values_is_that_of_the_whole_gaussian(x64):
         wanted.append(jax.scipy.stats.multivariate_normal.logpdf(p["y"].ravel(), u.mean, covariance))
     np.testing.assert_allclose(metrics["likelihood"], np.mean(wanted), rtol=1e-5)
     np.testing.assert_allclose(loss, -metrics["likelihood"] / 3, rtol=1e-6)
-    with pytest.raises(UsageError, match="measured values"):
-        Measured(at[:2], sigma)(model, batch, None)
+    renamed = eqx.tree_at(lambda b: b.input.params, batch, {f"seen_{name}": v for name, v in batch.input.params.items()})
+    np.testing.assert_array_equal(Measured(at, sigma, "seen_")(model, renamed, None)[0], loss)
+    for measured, wrong in ((Measured(at[:2], sigma), batch), (Measured(at, sigma), renamed)):
+        with pytest.raises(UsageError, match="measured values"):
+            measured(model, wrong, None)
 
 
 @pytest.mark.slow

@@ -165,17 +165,19 @@ def relative_gap(grid: Grid, judged: int, u: Array, truth: Array) -> Array:
 
 
 def with_data(case: Case, preset: Preset, seed: int) -> tuple[Objective, Callable]:
-    """The evidence and the likelihood of a fixed number of solved samples, seen at some points with noise."""
+    """The evidence of fresh numbers, and the likelihood of a fixed number of solved samples, seen at some points with noise."""
     z, w, u = map(jnp.asarray, truths(case, case.data, 10**7 + seed))
     at = jnp.asarray(case.seen, jnp.float32)
     y = jax.vmap(lambda v: case.grid.evaluate(case.grid.transform(v), at))(u)
     y = y + NOISE * jax.random.normal(jax.random.key(seed), y.shape)
 
     def draw(key: Array) -> dict[str, Array]:
-        i = jax.random.randint(key, (), 0, case.data)
-        return {"z": z[i], "w": w[i], "y": y[i]}
+        which, fresh = jax.random.split(key)
+        i = jax.random.randint(which, (), 0, case.data)
+        return {**case.numbers(fresh), "seen_z": z[i], "seen_w": w[i], "seen_y": y[i]}
 
-    return Mixed(((1.0, Evidence(case.problem(preset.points), reading_noise=NOISE)), (len(at) / preset.points, Measured(at, NOISE)))), draw
+    evidence = Evidence(case.problem(preset.points), reading_noise=NOISE)
+    return Mixed(((1.0, evidence), (len(at) / preset.points, Measured(at, NOISE, "seen_")))), draw
 
 
 def run(case: Case, preset_name: str, seeds: tuple[int, ...], out: Path) -> list[dict[str, Any]]:

@@ -75,23 +75,26 @@ class Measured(eqx.Module):
         - E_{z, w, y} log N(y; u(at), covariance of u(at) + deviation^2), u ~ alpha(u | z, w, at),
 
     all values of a sample together. The batch's input has `params` z, w and y `(n, channels)`; `deviation` is that of the noise. Add it to
-    `Evidence` by `Mixed`. Raises `UsageError` for values of another shape. Source: as of `Evidence`, the data-assisted case.
+    `Evidence` by `Mixed`; with a `prefix`, "seen_" say, it reads seen_z, seen_w and seen_y, while `Evidence` reads other z and w. Raises
+    `UsageError` for values of another shape and missing params. Source: as of `Evidence`, the data-assisted case.
     """
 
     at: Float[Array, "n d"]
     deviation: float | Float[Array, ""]
+    prefix: str = eqx.field(static=True, default="")
 
     def __call__(self, model: Any, batch: Batch, key: Key | None) -> tuple[Array, Metrics]:
         del key
         shape = (len(self.at), model.forward.out_channels)
-        y = batch.input.params.get("y")
-        sound = y is not None and y.shape[1:] == shape
-        require(sound, "params['y']", f"measured values, {shape} of each sample", getattr(y, "shape", None))
+        params, names = batch.input.params, [self.prefix + name for name in "zwy"]
+        sound = all(name in params for name in names) and params[names[2]].shape[1:] == shape
+        require(sound, f"params of {', '.join(names)}", f"numbers and measured values, {shape} of each sample",
+                {name: v.shape for name, v in params.items()})
 
-        def one(p: dict[str, Array]) -> Array:
-            u = model.field(p["z"], p["w"], self.at)
+        def one(z: Array, w: Array, y: Array) -> Array:
+            u = model.field(z, w, self.at)
             noisy = LowRankGaussian(u.mean, jnp.sqrt(u.deviation**2 + jnp.asarray(self.deviation, u.mean.dtype) ** 2), u.factors)
-            return noisy.log_density(p["y"].ravel())
+            return noisy.log_density(y.ravel())
 
-        likelihood = jnp.mean(jax.vmap(one)(batch.input.params))
+        likelihood = jnp.mean(jax.vmap(one)(*(params[name] for name in names)))
         return -likelihood / (shape[0] * shape[1]), {"likelihood": likelihood}
