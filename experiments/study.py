@@ -32,7 +32,7 @@ from pdesurr.data.scaling import ChannelScaler, Scaled, encoded
 from pdesurr.data.sources import AbstractSource, ArraySource
 from pdesurr.data.windows import WindowSource
 from pdesurr.fields.symmetries import Symmetry
-from pdesurr.models import RollOut, Smoothed, Symmetrised
+from pdesurr.models import Ensemble, RollOut, Smoothed, Symmetrised
 from pdesurr.models.smoothed import with_averages
 from pdesurr.objectives import RolledOut, relative_l2
 from pdesurr.pdes import AbstractPDE
@@ -142,11 +142,12 @@ def run(row: Row, preset_name: str, out: Path, seeds: tuple[int, ...], say: Call
     surrogates, parts = [s for s, _ in found], [p for _, p in found]
     over_seeds = lambda name: {s: spread([p[name][s]["mean"] for p in parts]) for s in parts[0][name]}  # noqa: E731
     errors = over_seeds("errors")
+    together = {"errors_together": tested(ensemble(surrogates), preset.data, files["test"][0], say)} if len(seeds) > 1 else {}
     trained_at = next(iter(errors))
     info = read_info(files["train"][0])
     result = {
         "table": row.table, "row": row.name, "preset": preset_name, "seeds": list(seeds), "trained_at": trained_at, "errors": errors,
-        **({"errors_of_one_image": over_seeds("errors_of_one_image")} if row.symmetrised else {}),
+        **({"errors_of_one_image": over_seeds("errors_of_one_image")} if row.symmetrised else {}), **together,
         "validation": [p["validation"] for p in parts], "parameters": parts[0]["parameters"],
         "training_seconds": [p["training_seconds"] for p in parts], "data_seconds": sum(seconds for _, seconds in files.values()),
         "protocol": protocol(row, preset), "reference_error": info.reference_error["figure"] if info.reference_error else None,
@@ -179,13 +180,19 @@ def one_seed(row: Row, preset: Preset, seed: int, files: dict[str, tuple[Path, f
     plain = make_surrogate(result, train, training, files["train"][0])
     more = {"errors_of_one_image": tested(plain, data, files["test"][0], say)} if row.symmetrised else {}
     if row.symmetrised:
-        model = plain.model
-        plain = Surrogate(Scaled(Symmetrised(model.model, row.symmetrised), model.input, model.output), plain.spec)
+        averaging = Symmetrised(plain.model.model, row.symmetrised)
+        plain = Surrogate(dataclasses.replace(plain.model, model=averaging), plain.spec)
     errors = tested(plain, data, files["test"][0], say)
     surrogate = Surrogate(plain.model, dataclasses.replace(plain.spec, errors=errors))
     save_surrogate(surrogate, folder / "bundle", overwrite=True)
     return surrogate, {"errors": errors, "validation": float(result.best_metric), "parameters": parameter_count(network),
                        "training_seconds": sum(r["seconds"] for r in result.history), **more}
+
+
+def ensemble(surrogates: list[Surrogate]) -> Surrogate:
+    """The mean answer of all seeds."""
+    first = surrogates[0]
+    return Surrogate(dataclasses.replace(first.model, model=Ensemble.of([s.model.model for s in surrogates])), first.spec)
 
 
 def tested(surrogate: Surrogate, data: Data, file: Path, say: Callable[[str], None]) -> dict[str, dict[str, float]]:

@@ -1,5 +1,6 @@
 """Random grid neural processes: their densities, derivatives, invariances, and the bound they are trained by."""
 
+import dataclasses
 from typing import Any
 
 import equinox as eqx
@@ -144,6 +145,16 @@ def test_the_gradient_reaches_every_number():
     gradient = eqx.filter_jit(eqx.filter_grad(lambda m: Evidence(PROBLEM)(m, batch, KEY)[0]))(model)
     for path, leaf in jax.tree_util.tree_flatten_with_path(eqx.filter(gradient, eqx.is_inexact_array))[0]:
         assert bool(jnp.all(jnp.isfinite(leaf))) and bool(jnp.any(leaf != 0)), jax.tree_util.keystr(path)
+
+
+def test_the_noise_may_be_the_models_own(x64):
+    source, model = NumberSource(PDE.numbers, PDE.grid(8), 4, 0), dataclasses.replace(pair(), log_noise=jnp.log(0.2))
+    batch = source.take(jnp.arange(4))
+    loss = eqx.filter_jit(lambda m, noise: Evidence(PROBLEM, noise)(m, batch, KEY)[0])
+    np.testing.assert_allclose(loss(model, None), loss(model, jnp.asarray(0.2)), rtol=1e-6)
+    assert float(jnp.abs(eqx.filter_grad(loss)(model, None).log_noise)) > 0.1
+    with pytest.raises(UsageError, match="log_noise"):
+        Evidence(PROBLEM, None)(pair(), batch, KEY)
 
 
 def test_the_likelihood_of_measured_values_is_that_of_the_whole_gaussian(x64):

@@ -61,7 +61,7 @@ class Preset:
 class Case:
     """`text(*u, z, w)` vanishes on `region`; `numbers(key)` draws z and w; `constraint` as of `RandomGridProcess`; `solve(z, w)` gives the
     `channels` on the nodes of `grid`; the error is that of the first `judged` of them. `data`: solved samples, seen with noise at `seen`,
-    of the case trained with data too."""
+    of the case trained with data too. `noise`: the residual's deviation, None: trained."""
 
     name: str
     names: tuple[str, ...]
@@ -76,6 +76,7 @@ class Case:
     judged: int = 1
     data: int = 0
     seen: Array | None = None
+    noise: float | None = 0.01
 
     def problem(self, points: int) -> Problem:
         return Problem({"equation": Equation(self.text, (self.region,), points)}, self.names, self.channels)
@@ -87,7 +88,7 @@ def pair(case: Case, preset: Preset, key: Array) -> RandomGridProcess:
     return RandomGridProcess(
         FieldProcess(d, p["z"].size + p["w"].size, case.channels, key=first, **preset.size),
         NumberProcess(case.region.lower, case.region.upper, p["z"].size, p["w"].size, case.channels, key=second, **preset.inverse),
-        case.constraint)
+        case.constraint, jnp.zeros(()) if case.noise is None else None)
 
 
 def train(case: Case, preset: Preset, objective: Objective, draw: Callable, seed: int, folder: Path) -> tuple[RandomGridProcess, float]:
@@ -176,7 +177,7 @@ def with_data(case: Case, preset: Preset, seed: int) -> tuple[Objective, Callabl
         i = jax.random.randint(which, (), 0, case.data)
         return {**case.numbers(fresh), "seen_z": z[i], "seen_w": w[i], "seen_y": y[i]}
 
-    evidence = Evidence(case.problem(preset.points), reading_noise=NOISE)
+    evidence = Evidence(case.problem(preset.points), case.noise, reading_noise=NOISE)
     return Mixed(((1.0, evidence), (len(at) / preset.points, Measured(at, NOISE, "seen_")))), draw
 
 
@@ -186,8 +187,8 @@ def run(case: Case, preset_name: str, seeds: tuple[int, ...], out: Path) -> list
     problem = case.problem(preset.points)
     for seed in seeds:
         methods: dict[str, tuple[Objective, Callable]] = {
-            "random grids": (Evidence(problem), case.numbers),
-            "one fixed grid": (Evidence(problem, fresh=False), case.numbers)}
+            "random grids": (Evidence(problem, case.noise), case.numbers),
+            "one fixed grid": (Evidence(problem, case.noise, fresh=False), case.numbers)}
         if preset_name == "smoke":  # a compilation less
             del methods["one fixed grid"]
         if case.data:

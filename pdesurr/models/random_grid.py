@@ -139,12 +139,14 @@ class RandomGridProcess(eqx.Module):
     """Both directions of a parametric problem: `forward`, from numbers to the field, and `inverse`, from the field to the unknown ones.
 
     `constraint(x, v, w)`: what holds by construction, from a jet of coordinates x and one of free values v, linear in v: u = 0 on walls,
-    say, or a start that the known numbers w describe. z are the unknown ones. Trained by `objectives.evidence.Evidence`.
+    say, or a start that the known numbers w describe. z are the unknown ones. Trained by `objectives.evidence.Evidence`, and so is
+    `log_noise`, where it is given: the logarithm of the deviation that the equation's residual is allowed.
     """
 
     forward: FieldProcess
     inverse: NumberProcess
     constraint: Any = eqx.field(static=True)
+    log_noise: Float[Array, ""] | None = None
 
     def __call__(self, a: Samples, x: Points | None = None, *, key: Key | None = None) -> Float[Array, "*points out"]:
         """The mean of u at `x` (the points of `a` if None), for the `params` z and w of `a`."""

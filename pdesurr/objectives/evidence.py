@@ -23,22 +23,22 @@ class Evidence(eqx.Module):
 
     r the residual of `problem`'s one equation, `text(*u, z=..., w=...)`, at points x of its region, new ones for each sample (`fresh`
     False: the same evenly spread ones for all, a fixed grid); u is one draw of alpha, whose derivatives are carried with its noise held.
-    The density of alpha is that of the values before the model's `constraint`, which differs by a constant. beta reads u with Gaussian
-    noise of deviation `reading_noise`: that of the measured values which z will be found from. The batch's input has `params`
-    z and w (see `NumberSource`). Metrics: `evidence` (of a sample), `residual` (its root mean square). Raises `UsageError` for a problem
-    of more than one term, noise that is none, and without a key. Gradients are large at first: clip at norms far above one.
-    Source: Vadeboncoeur et al., ICML 2023.
+    `noise` None is exp(`model.log_noise`), trained with the model. The density of alpha is that of the values before the model's
+    `constraint`, which differs by a constant. beta reads u with Gaussian noise of deviation `reading_noise`: that of the measured values
+    which z will be found from. The batch's input has `params` z and w (see `NumberSource`). Metrics: `evidence` (of a sample), `residual`
+    (its root mean square). Raises `UsageError` for a problem of more than one term, noise that is none, and without a key. Gradients are
+    large at first: clip at norms far above one. Source: Vadeboncoeur et al., ICML 2023.
     """
 
     problem: Problem
-    noise: float | Float[Array, ""] = 0.01
+    noise: float | Float[Array, ""] | None = 0.01
     fresh: bool = eqx.field(static=True, default=True)
     reading_noise: float = eqx.field(static=True, default=0.0)
 
     def __check_init__(self):
         terms = list(self.problem.terms.values())
         require(len(terms) == 1 and isinstance(terms[0], Equation), "problem", "one term, an Equation", tuple(self.problem.terms))
-        require(not isinstance(self.noise, int | float) or 0 < self.noise < math.inf, "noise", "a number > 0", self.noise)
+        require(not isinstance(self.noise, int | float) or 0 < self.noise < math.inf, "noise", "None or a number > 0", self.noise)
         require(is_number(self.reading_noise) and self.reading_noise >= 0, "reading_noise", "a number >= 0", self.reading_noise)
 
     def __call__(self, model: Any, batch: Batch, key: Key | None) -> tuple[Array, Metrics]:
@@ -48,6 +48,11 @@ class Evidence(eqx.Module):
         bound, squares = jax.vmap(lambda p, k: self.sample(model, p, k))(batch.input.params, keys)
         points = next(iter(self.problem.terms.values())).points
         return -jnp.mean(bound) / points, {"evidence": jnp.mean(bound), "residual": jnp.sqrt(jnp.mean(squares))}
+
+    def deviation(self, model: RandomGridProcess) -> float | Float[Array, ""]:
+        """Of the residual. Raises `UsageError` where neither the objective nor the model has one."""
+        require(self.noise is not None or model.log_noise is not None, "noise", "a number > 0, or a model that has log_noise", None)
+        return jnp.exp(model.log_noise) if self.noise is None else self.noise  # pyright: ignore[reportArgumentType]
 
     def sample(self, model: RandomGridProcess, params: dict[str, Array], key: Key) -> tuple[Float[Array, ""], Float[Array, ""]]:
         """(the bound, the mean square of the residual) for one z and w."""
@@ -63,7 +68,7 @@ class Evidence(eqx.Module):
             free = free + factors.linear(lambda part: part.reshape(*mean.value.shape, -1) @ shared)
         u = model.constraint(x, free, w)
         r = self.problem.evaluate(name, u, drawn, params)
-        likelihood = -0.5 * jnp.sum((r / self.noise) ** 2 + jnp.log(2 * jnp.pi * jnp.asarray(self.noise, x.dtype) ** 2))
+        likelihood = jnp.sum(jax.scipy.stats.norm.logpdf(r, scale=jnp.asarray(self.deviation(model), x.dtype)))
         alpha = LowRankGaussian(mean.value.ravel(), deviation.value.ravel(), factors.value.reshape(mean.value.size, -1))
         beta = model.inverse(u.value + self.reading_noise * jax.random.normal(reading_key, u.value.shape, x.dtype), drawn.points, w)
         return likelihood + beta.log_density(z) - alpha.log_density(free.value.ravel()), jnp.mean(r**2)
