@@ -5,8 +5,8 @@ import json
 from pathlib import Path
 from typing import Any
 
-COLUMNS = ("row", "published", "best_known", "obtained", "std", "one_image", "seeds", "preset", "status", "solver_equal_error_s",
-           "surrogate_s", "command")
+COLUMNS = ("row", "published", "best_known", "obtained", "std", "one_image", "together", "seeds", "preset", "status",
+           "solver_equal_error_s", "surrogate_s", "command")
 
 
 def scripts(folder: Path) -> list[str]:

@@ -131,15 +131,15 @@ def neural_operators() -> str:
     sys.path.insert(0, str(HERE / "neural_operators"))
     from table import rows  # pyright: ignore[reportMissingImports]
 
-    head = ("row", "published", "best known", "obtained", "of one image", "seeds", "preset", "status", "surrogate, a sample",
-            "solver at equal error")
+    head = ("row", "published", "best known", "obtained", "of one image", "seeds together", "seeds", "preset", "status",
+            "surrogate, a sample", "solver at equal error")
     ms = lambda seconds: "" if seconds is None else f"{seconds * 1e3:.3g} ms"  # noqa: E731
     lines = []
     for r in rows():
         deviation = f" +- {number(r['std'], 2)}" if r["std"] is not None else ""
         lines.append((r["row"], number(r["published"]) if r["published"] else "", number(r["best_known"]) if r["best_known"] else "",
-                      number(r["obtained"]) + deviation, number(r["one_image"]) if r["one_image"] else "", str(r["seeds"]),
-                      r["preset"] or "", r["status"], ms(r["surrogate_s"]), ms(r["solver_equal_error_s"])))
+                      number(r["obtained"]) + deviation, *(number(r[name]) if r[name] else "" for name in ("one_image", "together")),
+                      str(r["seeds"]), r["preset"] or "", r["status"], ms(r["surrogate_s"]), ms(r["solver_equal_error_s"])))
     return table(head, lines)
 
 

@@ -4,7 +4,8 @@
 
 A row is one script at one resolution. Of a script's recorded presets the most expensive counts (paper, then cpu); without one its status
 is "not run" and the command says how to make it; "reduced" says that the preset's data are a smaller form of the published ones, "measured"
-that there is no number to hold it against. "one_image": the error before answers are averaged over symmetries, where they are.
+that there is no number to hold it against. "one_image": the error before answers are averaged over symmetries, where they are;
+"together": that of the mean answer of all seeds.
 """
 
 import importlib
@@ -30,7 +31,7 @@ def rows_of(name: str) -> list[dict[str, Any]]:
     row = importlib.import_module(name).ROW
     result = recorded(HERE, name)
     errors = result["errors"] if result else {}
-    one_image = result.get("errors_of_one_image", {}) if result else {}
+    more = {name: (result or {}).get(f"errors_{key}", {}) for name, key in (("one_image", "of_one_image"), ("together", "together"))}
     reduced, lines = result is not None and result["preset"] in row.reduced, []
     trained_at = (result["trained_at"],) if result else ()
     for shape in dict.fromkeys((*row.published, *row.best_known, *(errors if reduced else trained_at))):
@@ -41,7 +42,7 @@ def rows_of(name: str) -> list[dict[str, Any]]:
         lines.append(dict.fromkeys(COLUMNS) | {
             "row": f"{row.table} {row.name} {shape}".strip(), "published": published, "best_known": row.best_known.get(shape),
             "obtained": error["mean"] if error else None, "std": error["std"] if error else None,
-            "one_image": one_image[shape]["mean"] if shape in one_image else None,
+            **{name: found[shape]["mean"] if shape in found else None for name, found in more.items()},
             "seeds": len(error["each"]) if error else 0, "preset": result["preset"] if result else None,
             "status": kind if error else "not run",
             "solver_equal_error_s": (beside.get("solver_equal_error") or {}).get("seconds"), "surrogate_s": beside.get("surrogate_s"),
