@@ -46,6 +46,22 @@ def test_a_file_is_no_place_for_runs(tmp_path, capsys):
         assert "file is a file" in capsys.readouterr().err
 
 
+def test_a_record_takes_up_more_seeds():
+    joined = importlib.import_module("experiments.join").joined
+    old = json.loads((ROOT / "experiments" / "results" / "neural_operators" / "darcy_fno_cpu.json").read_text())
+    count, shape = len(old["seeds"]), old["trained_at"]
+    new = old | {"seeds": [7, 8], "validation": [0.3, 0.4], "training_seconds": [1.0, 2.0],
+                 "errors": {name: {"mean": 0.2, "std": 0.1, "each": [0.1, 0.3]} for name in old["errors"]}}
+    both = joined(old, new)
+    assert both["seeds"] == [*old["seeds"], 7, 8] and both["errors"][shape]["each"][count:] == [0.1, 0.3]
+    assert abs(both["errors"][shape]["mean"] - (sum(old["errors"][shape]["each"]) + 0.4) / (count + 2)) < 1e-12
+    assert f" --seeds {' '.join(map(str, both['seeds']))}" in both["command"] and both["command"].count("--seeds") == 1
+    assert joined(both, new | {"seeds": [9, 10]})["command"].count("--seeds") == 1
+    for wrong in ({}, {"seeds": [7, 8], "preset": "paper"}):
+        with pytest.raises(ValueError, match="seeds alone"):
+            joined(old, old | wrong)
+
+
 PHYSICS, SPECTRAL = (ROOT / "experiments" / topic for topic in ("physics_informed", "spectral"))
 OTHERS = sorted(p for topic in (PHYSICS, SPECTRAL) for p in topic.glob("*_*.py") if not p.stem.startswith("_"))
 
