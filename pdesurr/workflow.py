@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import equinox as eqx
 import jax
@@ -74,6 +74,7 @@ class RunConfig:
     data_seed: int = 0
     model: ModelConfig = ModelConfig()
     training: TrainConfig = TrainConfig()
+    objective: Literal["relative_l2", "relative_h1"] = "relative_l2"
 
 
 PRESETS = {
@@ -114,7 +115,8 @@ def run(config: RunConfig, folder: Path, say: Callable[[str], None]) -> dict[str
     train = open_dataset(paths["train"], stride=config.stride)
     validation = open_dataset(paths["validation"], stride=config.stride)
     source = AugmentedSource(ArraySource(train.inputs, train.outputs, train.grid), (reflection,))
-    result = train_model(train, validation, config.model.build(train, config.training), config.training, folder, say, source=source)
+    model = config.model.build(train, config.training)
+    result = train_model(train, validation, model, config.training, folder, say, config.objective, source)
     surrogate = make_surrogate(result, train, config.training, paths["train"])
     say("measuring errors and times ...")
     test = open_dataset(paths["test"])
