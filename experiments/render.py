@@ -127,20 +127,36 @@ def mono_curves() -> str:
 
 
 def neural_operators() -> str:
-    """The table of models beside what is published and the solver."""
+    """The table of models beside what is published."""
     sys.path.insert(0, str(HERE / "neural_operators"))
     from table import rows  # pyright: ignore[reportMissingImports]
 
-    head = ("row", "published", "best known", "obtained", "of one image", "seeds together", "seeds", "preset", "status",
-            "surrogate, a sample", "solver at equal error")
-    ms = lambda seconds: "" if seconds is None else f"{seconds * 1e3:.3g} ms"  # noqa: E731
+    head = ("row", "published", "best known", "obtained", "of one image", "seeds together", "seeds", "preset", "status")
     lines = []
     for r in rows():
         deviation = f" +- {number(r['std'], 2)}" if r["std"] is not None else ""
-        lines.append((r["row"], number(r["published"]) if r["published"] else "", number(r["best_known"]) if r["best_known"] else "",
-                      number(r["obtained"]) + deviation, *(number(r[name]) if r[name] else "" for name in ("one_image", "together")),
-                      str(r["seeds"]), r["preset"] or "", r["status"], ms(r["surrogate_s"]), ms(r["solver_equal_error_s"])))
+        known, averaged = ([number(r[name]) if r[name] else "" for name in pair]
+                           for pair in (("published", "best_known"), ("one_image", "together")))
+        lines.append((r["row"], *known, number(r["obtained"]) + deviation, *averaged, str(r["seeds"]), r["preset"] or "", r["status"]))
     return table(head, lines)
+
+
+def operators_cost() -> str:
+    """Of the same rows, where they were trained: the solver at equal error and in equal time, and after how many answers training pays."""
+    lines = []
+    for file in sorted((HERE / "results" / "neural_operators").glob("*.json")):
+        r = json.loads(file.read_text())
+        equal, within, pays = r["solver_equal_error"], r["solver_equal_time"], r["break_even_queries"]
+        spent = r["data_seconds"] + sum(r["training_seconds"]) / len(r["seeds"])
+        lines.append((f"{r['table']} {r['row']} {r['trained_at']}", number(r["errors"][r["trained_at"]]["mean"]), ms(r["surrogate_s"]),
+                      ms(equal["seconds"]) if equal else "", number(within["error"]) if within else "",
+                      f"{spent:.0f} s", f"{pays:.2g} answers" if pays else "never"))
+    return table(("row", "error", "surrogate, a sample", "solver at equal error", "solver's error in equal time", "data and training",
+                  "pays after"), lines)
+
+
+def ms(seconds: float | None) -> str:
+    return "" if seconds is None else f"{seconds * 1e3:.3g} ms"
 
 
 BENCHMARKS = ("burgers_generation", "solvers", "fno_step", "ensemble", "convolutions", "spectral_forms", "graph_step", "derivatives",
@@ -185,7 +201,6 @@ def physics_informed() -> str:
 
 def spectral() -> str:
     """One line for each script of the spectral table."""
-    ms = lambda seconds: "" if seconds is None else f"{seconds * 1e3:.3g} ms"  # noqa: E731
     rows = [(r["row"], said(r["published"], "{:.2e}", ""), said(r["obtained"], "{:.2e}"), str(r["seeds"]), r["preset"] or "", r["status"],
              said(r["residual"], "{:.2e}", ""), ms(r["step_seconds"]), said(r["peak_mb"], "{:.0f} MB", ""), ms(r["surrogate_s"]),
              ms(r["solver_equal_error_s"])) for r in listed("spectral")]
@@ -266,7 +281,8 @@ def mutants() -> str:
 BLOCKS: dict[str, Callable[[], str]] = {
     "runs": runs,
     "darcy_import": darcy_import, "head_to_head": head_to_head,
-    "neural_operators": neural_operators, "physics_informed": physics_informed, "spectral": spectral, "few_data": few_data,
+    "neural_operators": neural_operators, "operators_cost": operators_cost, "physics_informed": physics_informed, "spectral": spectral,
+    "few_data": few_data,
     "optimisers": optimisers, "random_grid": random_grid,
     "losses": losses, "sampling": sampling, "corrected": in_use.corrected, "inverse": in_use.inverse,
     "control": in_use.control, "permeability": in_use.permeability, "trust": in_use.trust,
