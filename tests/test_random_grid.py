@@ -51,6 +51,25 @@ def test_the_density_is_that_of_the_whole_covariance(x64):
     np.testing.assert_allclose(gaussian.marginal**2, jnp.diagonal(covariance), rtol=1e-12)
 
 
+def test_the_density_where_factors_hold_almost_all_the_variance():
+    """In float32, with nearly parallel factors a thousand times the deviations: as in float64, with its gradient."""
+    rng = np.random.default_rng(0)
+    one = rng.normal(size=30)
+    factors = 10 * (one[:, None] + 1e-3 * rng.normal(size=(30, 6)))
+    mean, deviation, v = rng.normal(size=30), np.full(30, 3e-3), factors @ rng.normal(size=6) + 3e-3 * rng.normal(size=30)
+
+    def density(dtype):
+        parts = [jnp.asarray(x, dtype) for x in (deviation, factors)]
+        f = lambda d, c: LowRankGaussian(jnp.asarray(mean, dtype), d, c).log_density(jnp.asarray(mean + v, dtype))  # noqa: E731
+        return [np.asarray(x) for x in (f(*parts), *jax.grad(f, (0, 1))(*parts))]
+
+    single = density(jnp.float32)
+    with jax.enable_x64(True):
+        double = density(jnp.float64)
+    assert all(np.all(np.isfinite(x)) for x in single)
+    np.testing.assert_allclose(single[0], double[0], rtol=0.02)
+
+
 def test_the_fields_derivatives_are_nested_ones(x64):
     model = jax.tree.map(lambda v: v.astype(jnp.float64) if eqx.is_inexact_array(v) else v,
                          FieldProcess(2, 3, 2, 8, 2, rank=1, frequencies=3, key=KEY))

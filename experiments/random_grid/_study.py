@@ -94,7 +94,7 @@ def pair(case: Case, preset: Preset, key: Array) -> RandomGridProcess:
 def train(case: Case, preset: Preset, objective: Objective, draw: Callable, seed: int, folder: Path) -> tuple[RandomGridProcess, float]:
     size = min(500, preset.steps) * preset.batch
     config = TrainConfig(preset.steps * preset.batch // size, preset.batch, preset.rate, seed, weight_decay=0.0, clip_norm=1e6,
-                         ema_decay=0.999, optimiser="muon")
+                         ema_decay=0.999, optimiser="muon", on_bad="skip")
     found = fit(pair(case, preset, jax.random.key(seed)), NumberSource(draw, case.grid.with_shape(*(4,) * case.grid.ndim), size, seed),
                 objective, config, folder=folder)
     return found.model, sum(r["seconds"] for r in found.history)
