@@ -1,7 +1,6 @@
 """A Gaussian on n numbers with a covariance that is diagonal plus low rank."""
 
 import equinox as eqx
-import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
