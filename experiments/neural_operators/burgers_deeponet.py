@@ -1,7 +1,7 @@
 """Burgers, DeepONet. Claim: .0569-.0857 at 256 ... 8192 sensors (JMLR 24(89), table 3).
 
-128 fixed sensors, to which finer inputs are resampled; the trunk sees cosine and sine of x, so that outputs are periodic. It does not commute
-with shifts: trained under them, and averaged over them in the end.
+128 fixed sensors, to which finer inputs are resampled; the trunk sees cosine and sine of x, so that outputs are periodic. It does not
+commute with shifts: trained under them, and averaged over them in the end.
 """
 
 import math
