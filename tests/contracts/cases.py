@@ -230,8 +230,7 @@ MODELS = {
     "Ensemble": ModelCase(lambda key: Ensemble.of([FNO(1, 1, (5,), 8, 2, head_width=8, key=k) for k in jax.random.split(key)]), PERIODIC,
                           (1, 1), True, smooth=True),
     "CoMoving": ModelCase(lambda key: CoMoving(FNO(1, 1, (6,), 8, 2, key=key), 0.7), PERIODIC, (1, 1), True, smooth=True),
-    "Symmetrised": ModelCase(lambda key: Symmetrised(FNO(1, 1, (6,), 8, 2, key=key), "reflection"), PERIODIC, (1, 1), True, smooth=True),
-    "Symmetrised, two axes with walls": ModelCase(
+    "Symmetrised": ModelCase(
         lambda key: Symmetrised(FNO(2, 1, (4, 4), 8, 1, coordinates=(True, True), key=key), "square"), Grid([UniformBasis(9)] * 2), (2, 1),
         False),
     "Smoothed": ModelCase(lambda key: Smoothed(FNO(2, 1, (6,), 8, 2, key=key), (0.5,)), PERIODIC, (1, 1), True),
