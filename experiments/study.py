@@ -177,13 +177,12 @@ def one_seed(row: Row, preset: Preset, seed: int, files: dict[str, tuple[Path, f
     if row.one_step is not None:
         rolled = RollOut(result.model.model, train.outputs.shape[-1], residual=row.one_step.residual)
         result.model = Scaled(rolled, *scaler)
-    plain = make_surrogate(result, train, training, files["train"][0])
-    more = {"errors_of_one_image": tested(plain, data, files["test"][0], say)} if row.symmetrised else {}
+    surrogate, more = make_surrogate(result, train, training, files["train"][0]), {}
     if row.symmetrised:
-        averaging = Symmetrised(plain.model.model, row.symmetrised)
-        plain = Surrogate(dataclasses.replace(plain.model, model=averaging), plain.spec)
-    errors = tested(plain, data, files["test"][0], say)
-    surrogate = Surrogate(plain.model, dataclasses.replace(plain.spec, errors=errors))
+        more = {"errors_of_one_image": tested(surrogate, data, files["test"][0], say)}
+        surrogate = with_model(surrogate, Symmetrised(surrogate.model.model, row.symmetrised))
+    errors = tested(surrogate, data, files["test"][0], say)
+    surrogate = Surrogate(surrogate.model, dataclasses.replace(surrogate.spec, errors=errors))
     save_surrogate(surrogate, folder / "bundle", overwrite=True)
     return surrogate, {"errors": errors, "validation": float(result.best_metric), "parameters": parameter_count(network),
                        "training_seconds": sum(r["seconds"] for r in result.history), **more}
@@ -191,8 +190,12 @@ def one_seed(row: Row, preset: Preset, seed: int, files: dict[str, tuple[Path, f
 
 def ensemble(surrogates: list[Surrogate]) -> Surrogate:
     """The mean answer of all seeds."""
-    first = surrogates[0]
-    return Surrogate(dataclasses.replace(first.model, model=Ensemble.of([s.model.model for s in surrogates])), first.spec)
+    return with_model(surrogates[0], Ensemble.of([s.model.model for s in surrogates]))
+
+
+def with_model(surrogate: Surrogate, model: Model) -> Surrogate:
+    """Another model between the same normalisers."""
+    return Surrogate(dataclasses.replace(surrogate.model, model=model), surrogate.spec)
 
 
 def tested(surrogate: Surrogate, data: Data, file: Path, say: Callable[[str], None]) -> dict[str, dict[str, float]]:

@@ -24,7 +24,8 @@ class Symmetrised(eqx.Module):
     `group`, by name, as a bundle knows it: "reflection", u(x) -> -u(-x) on the periodic axes; "line", that and sixteen shifts of one
     periodic axis (for models that do not commute with shifts by themselves); "square", the eight symmetries of a square between walls.
     Values `(*grid, c)`, to answers on the same grid or on a grid `x` which the symmetries map onto itself. A surrogate's normalisers
-    go around it, without means where symmetries change the sign (`fit_scaler(centre=False)`).
+    go around it, without means where symmetries change the sign (`fit_scaler(centre=False)`): there constants cancel, and a last bias of
+    the model is without influence.
     Raises `UsageError` for another group, scattered points, and a grid that the symmetries do not map onto itself.
     Source: Yarotsky (arXiv 1804.10306); Puny et al., ICLR 2022 (arXiv 2110.03336), who call it group averaging.
     """
