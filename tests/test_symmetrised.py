@@ -78,3 +78,6 @@ def test_what_it_refuses():
         Symmetrised(inner, "reflection")(Samples(LINE, jnp.ones((16, 1))))
     with pytest.raises(UsageError, match="mirror"):
         Symmetrised(network("square"), "square")(Samples(Grid([FourierBasis(8)] * 2), jnp.ones((8, 8, 1))))
+    for grid in (Grid([UniformBasis(9)]), Grid([UniformBasis(9), UniformBasis(8)])):
+        with pytest.raises(UsageError, match="grid"):
+            Symmetrised(network("square"), "square")(Samples(grid, jnp.ones((*grid.shape, 1))))

@@ -64,6 +64,8 @@ class SquareSymmetry:
     transposed: bool
 
     def __call__(self, values: Array, grid: Grid) -> Array:
+        square = grid.ndim >= 2 and np.array_equal(grid.bases[0].nodes, grid.bases[1].nodes)
+        require(square or (grid.ndim >= 2 and not self.transposed), "grid", "two axes with the same nodes", grid)
         for axis in self.flipped:
             x = grid.bases[axis].nodes
             require(np.allclose(x + x[::-1], x[0] + x[-1]) and not grid.bases[axis].periodic, "grid",
