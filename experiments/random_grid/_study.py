@@ -44,7 +44,7 @@ SENSORS = 3  # nodes an axis on which the DeepONet's input, which is constant, i
 @dataclasses.dataclass(frozen=True)
 class Preset:
     """`points`: of each sample in each step. `solved`: samples that the DeepONet is trained on. `size` and `inverse`: arguments of the two
-    networks. `rate`: Muon's, of the pair."""
+    networks. `rate`: Muon's, of the pair. `noise`: the residual's deviation, None: trained."""
 
     steps: int
     batch: int
@@ -55,13 +55,14 @@ class Preset:
     inverse: dict[str, Any]
     seeds: tuple[int, ...] = (0,)
     rate: float = 1e-2
+    noise: float | None = 0.01
 
 
 @dataclasses.dataclass(frozen=True)
 class Case:
     """`text(*u, z, w)` vanishes on `region`; `numbers(key)` draws z and w; `constraint` as of `RandomGridProcess`; `solve(z, w)` gives the
     `channels` on the nodes of `grid`; the error is that of the first `judged` of them. `data`: solved samples, seen with noise at `seen`,
-    of the case trained with data too. `noise`: the residual's deviation, None: trained."""
+    of the case trained with data too."""
 
     name: str
     names: tuple[str, ...]
@@ -76,7 +77,6 @@ class Case:
     judged: int = 1
     data: int = 0
     seen: Array | None = None
-    noise: float | None = 0.01
 
     def problem(self, points: int) -> Problem:
         return Problem({"equation": Equation(self.text, (self.region,), points)}, self.names, self.channels)
@@ -88,7 +88,7 @@ def pair(case: Case, preset: Preset, key: Array) -> RandomGridProcess:
     return RandomGridProcess(
         FieldProcess(d, p["z"].size + p["w"].size, case.channels, key=first, **preset.size),
         NumberProcess(case.region.lower, case.region.upper, p["z"].size, p["w"].size, case.channels, key=second, **preset.inverse),
-        case.constraint, jnp.zeros(()) if case.noise is None else None)
+        case.constraint, jnp.zeros(()) if preset.noise is None else None)
 
 
 def train(case: Case, preset: Preset, objective: Objective, draw: Callable, seed: int, folder: Path) -> tuple[RandomGridProcess, float]:
@@ -177,7 +177,7 @@ def with_data(case: Case, preset: Preset, seed: int) -> tuple[Objective, Callabl
         i = jax.random.randint(which, (), 0, case.data)
         return {**case.numbers(fresh), "seen_z": z[i], "seen_w": w[i], "seen_y": y[i]}
 
-    evidence = Evidence(case.problem(preset.points), case.noise, reading_noise=NOISE)
+    evidence = Evidence(case.problem(preset.points), preset.noise, reading_noise=NOISE)
     return Mixed(((1.0, evidence), (len(at) / preset.points, Measured(at, NOISE, "seen_")))), draw
 
 
@@ -187,8 +187,8 @@ def run(case: Case, preset_name: str, seeds: tuple[int, ...], out: Path) -> list
     problem = case.problem(preset.points)
     for seed in seeds:
         methods: dict[str, tuple[Objective, Callable]] = {
-            "random grids": (Evidence(problem, case.noise), case.numbers),
-            "one fixed grid": (Evidence(problem, case.noise, fresh=False), case.numbers)}
+            "random grids": (Evidence(problem, preset.noise), case.numbers),
+            "one fixed grid": (Evidence(problem, preset.noise, fresh=False), case.numbers)}
         if preset_name == "smoke":  # a compilation less
             del methods["one fixed grid"]
         if case.data:
