@@ -67,3 +67,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def pytest_report_header() -> str:
     """Which versions these results are about."""
     return f"jax {jax.__version__}, Python {sys.version.split()[0]}, {jax.device_count()} devices"
+
+
+@pytest.fixture
+def one_device(monkeypatch):
+    """For sets and batches that eight would not divide."""
+    first = jax.devices()[:1]
+    monkeypatch.setattr(jax, "devices", lambda *_: first)
+    monkeypatch.setattr(jax, "device_count", lambda *_: 1)

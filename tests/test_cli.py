@@ -6,7 +6,6 @@ import subprocess
 import sys
 import time
 
-import jax
 import numpy as np
 import pytest
 from foreign_files import well
@@ -27,14 +26,6 @@ def folder(tmp_path_factory):
     assert main(["generate", "burgers_jmlr", "--out", str(folder / "set.h5"), *TINY]) == 0
     assert main(["train", str(folder / "set.h5"), "--out", str(folder / "run"), *NETWORK]) == 0
     return folder
-
-
-@pytest.fixture
-def one_device(monkeypatch):
-    """For sets and batches that eight would not divide."""
-    first = jax.devices()[:1]
-    monkeypatch.setattr(jax, "devices", lambda *_: first)
-    monkeypatch.setattr(jax, "device_count", lambda *_: 1)
 
 
 def fails(capsys, code, words, *arguments):

@@ -40,7 +40,8 @@ def shrink(arguments):
 
 
 @pytest.mark.slow
-def test_commands_run(tmp_path, monkeypatch, shared_data):
+@pytest.mark.filterwarnings("ignore::pdesurr.surrogates.RangeWarning")
+def test_commands_run(tmp_path, monkeypatch, shared_data, one_device):
     import numpy as np
 
     monkeypatch.chdir(tmp_path)
