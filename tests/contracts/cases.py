@@ -261,7 +261,7 @@ MODELS |= {
                               smooth=True),
     "Records": ModelCase(lambda key: Records(NSM(1, 1, (9,), 12, 2, time=5, activation="gelu", key=key), 3), PERIODIC, (1, 3), True,
                          smooth=True),
-    "ZeroMean": ModelCase(lambda key: ZeroMean(NSM(1, 1, (9,), 12, 2, activation="gelu", key=key)), PERIODIC, (1, 1), True, smooth=True),
+    "ZeroMean": ModelCase(lambda key: ZeroMean(FNO(1, 1, (6,), 8, 2, key=key)), PERIODIC, (1, 1), True, smooth=True),
     "ZeroWalls": ModelCase(lambda key: ZeroWalls(FNO(1, 1, (4,), 12, 2, coordinates=(True,), key=key)), Grid([CosineBasis(16)]), (1, 1),
                            False, smooth=True),
 }
