@@ -2,9 +2,10 @@
 
 Under `jax.jit`, a small matrix product, a broadcast product and a sum over two axes that are not adjacent come out with
 O(1) errors, silently, in float32 and float64; eager mode and every later version are right (0.11.0, 0.11.1, 0.11.2 and
-0.12 were tried). 0.10.2 is the newest jax for Python 3.11, so it cannot be avoided. The cure is the XLA option that
-chooses which fusions go to the faulty code path, given an empty value. XLA reads `XLA_FLAGS` once, when its backend
-starts, and aborts the process on an option it does not know: so it is set before that, and on the affected versions
+0.12 were tried). 0.10.2 is the newest jax for Python 3.11, so it cannot be avoided. The fault is in how a product is joined
+with what follows it for XLA's library of fast products. The cure is the option that chooses what goes to that library: one
+product at a time, joined with nothing, is right, and faster than without the library. XLA reads `XLA_FLAGS` once, when its
+backend starts, and aborts the process on an option it does not know: so it is set before that, and on the affected versions
 only. Processes started from this one inherit the variable.
 """
 
@@ -15,6 +16,7 @@ from importlib.metadata import PackageNotFoundError, version
 
 AFFECTED_VERSIONS = frozenset({"0.10.2"})
 OPTION = "--xla_cpu_experimental_ynn_fusion_type"
+CURE = f"{OPTION}=LIBRARY_FUSION_TYPE_INDIVIDUAL_DOT"
 
 
 class MiscompileWarning(RuntimeWarning):
@@ -37,14 +39,14 @@ def backend_started() -> bool:
 
 
 def ensure_correct() -> None:
-    """Add the empty option to `XLA_FLAGS` on an affected version; warn where the backend has started without it.
+    """Add the option to `XLA_FLAGS` on an affected version; warn where the backend has started without it.
 
     A value that the user gave the option is left alone.
     """
     flags = os.environ.get("XLA_FLAGS", "")
     if not affected() or OPTION in flags:
         return
-    cured = f"{flags} {OPTION}=".strip()
+    cured = f"{flags} {CURE}".strip()
     if not backend_started():
         os.environ["XLA_FLAGS"] = cured
         return

@@ -7,13 +7,11 @@ coordinate after the other (as PIG and SPINN). float32, 2048 points. Errors: rel
 """
 
 import argparse
-import os
 import sys
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
-os.environ.setdefault("XLA_FLAGS", "--xla_cpu_experimental_ynn_fusion_type=")
 import _harness as harness
 
 from pdesurr.allocator import tune_allocator

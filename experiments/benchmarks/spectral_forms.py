@@ -7,13 +7,11 @@ after the rows says which form the rule picks and what the wrong choices cost. E
 """
 
 import argparse
-import os
 import sys
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
-os.environ.setdefault("XLA_FLAGS", "--xla_cpu_experimental_ynn_fusion_type=")
 import _harness as harness
 
 from pdesurr.allocator import tune_allocator
