@@ -12,7 +12,7 @@ from pdesurr.checks import is_number, require, require_counts
 from pdesurr.fields import Grid
 from pdesurr.fields.split import Split, local_shape
 from pdesurr.nn.activation import gelu
-from pdesurr.nn.pointwise import Pointwise, check_flags, coordinate_channels, once, only_on_grid
+from pdesurr.nn.pointwise import Pointwise, check_flags, coordinate_channels, once, only_on_grid, spread
 from pdesurr.nn.spectral_conv import SpectralConv
 from pdesurr.types import Key, Samples, batch_of_one
 
@@ -46,7 +46,7 @@ class Block(eqx.Module):
         u = u if last else once(gelu(u))
         if self.mlp is None or self.gate is None:
             return u
-        u = once(self.mlp[1](once(gelu(once(self.mlp[0](u))))) + _channels(self.gate, v) * v)
+        u = once(self.mlp[1](once(gelu(once(self.mlp[0](u))))) + spread(self.gate.astype(v.dtype), v.shape[1]) * v)
         return u if last else once(gelu(u))
 
 
@@ -158,7 +158,7 @@ class FNO(eqx.Module):
             assert spectral is not None
             run = eqx.filter_checkpoint(block) if self.remat else block
             v = run(v, spectral, grid, self.padding, spare, i == len(self.blocks) - 1, split)
-        u = self.head[1](once(gelu(once(self.head[0](v)))))
+        u = once(self.head[1](once(gelu(once(self.head[0](v))))))
         u = u.reshape(self.out_channels, *a.values.shape[:-2], -1)[..., : grid.shape[-1]]
         return jnp.moveaxis(u, 0, -1)
 
@@ -182,8 +182,3 @@ def spare_columns(shape: tuple[int, ...], itemsize: int) -> int:
         return 4096 // math.gcd(stride, 4096)
 
     return next((s for s in (0, 4, 1) if distinct_starts(s) >= 4 and 32 * s <= shape[-1]), 0)
-
-
-def _channels(c: Float[Array, " channel"], v: Float[Array, "channel *points"]) -> Array:
-    """One number per channel, shaped to broadcast against channel-leading values."""
-    return c.astype(v.dtype).reshape(-1, *(1,) * (v.ndim - 1))
