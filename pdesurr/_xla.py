@@ -4,9 +4,10 @@ Under `jax.jit`, a small matrix product, a broadcast product and a sum over two 
 O(1) errors, silently, in float32 and float64; eager mode and every later version are right (0.11.0, 0.11.1, 0.11.2 and
 0.12 were tried). 0.10.2 is the newest jax for Python 3.11, so it cannot be avoided. The fault is in how a product is joined
 with what follows it for XLA's library of fast products. The cure is the option that chooses what goes to that library: one
-product at a time, joined with nothing, is right, and faster than without the library. XLA reads `XLA_FLAGS` once, when its
-backend starts, and aborts the process on an option it does not know: so it is set before that, and on the affected versions
-only. Processes started from this one inherit the variable.
+product at a time, joined with nothing, is right. The empty value, nothing goes there, is right too but slower: compare by
+`experiments/benchmarks/fno_step.py` with XLA_FLAGS=--xla_cpu_experimental_ynn_fusion_type= and without. XLA reads `XLA_FLAGS`
+once, when its backend starts, and aborts the process on an option it does not know: so it is set before that, and on the
+affected versions only. Processes started from this one inherit the variable.
 """
 
 import os

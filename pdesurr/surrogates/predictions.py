@@ -30,7 +30,7 @@ def read_inputs(path: Path, name: str, stride: int, surrogate: Surrogate) -> np.
         f"an array (n, {', '.join(surrogate.spec.grid.names)}, {len(surrogate.spec.input)})",
         values.shape,
     )
-    require(values.size > 0, "inputs", "at least one sample, and none without nodes", values.shape)
+    require(values.size > 0, "inputs", "at least one sample of at least one node", values.shape)
     return values.astype(np.float32)
 
 
