@@ -17,6 +17,10 @@ class LowRankGaussian(eqx.Module):
         """The standard deviation of each number."""
         return jnp.sqrt(self.deviation**2 + jnp.sum(self.factors**2, axis=-1))
 
+    def rescaled(self, factor: float | Float[Array, ""]) -> "LowRankGaussian":
+        """All deviations times `factor`."""
+        return LowRankGaussian(self.mean, self.deviation * factor, self.factors * factor)
+
     def log_density(self, v: Float[Array, " n"]) -> Float[Array, ""]:
         gap, log_determinant = (v - self.mean) / self.deviation, 2 * jnp.sum(jnp.log(self.deviation))
         rank = self.factors.shape[-1]
