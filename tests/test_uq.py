@@ -8,9 +8,10 @@ from scipy.stats import spearmanr
 
 from pdesurr import metrics
 from pdesurr.checks import DivergedError, UsageError
+from pdesurr.nn.gaussian import LowRankGaussian
 from pdesurr.pdes import Burgers, Darcy, Poisson, ReactionDiffusion
 from pdesurr.surrogates import load
-from pdesurr.uq import Corrected, Novelty, Propagated, calibrated, conformal_band, conformal_quantile, guarded
+from pdesurr.uq import Corrected, Novelty, Propagated, calibrated, conformal_band, conformal_quantile, guarded, rescaled
 from pdesurr.uq.conformal import answers
 
 KEY = jax.random.key(0)
@@ -58,6 +59,36 @@ def test_bands_cover_as_often_as_they_say(kind):
     assert band.width[0, 0] < 0.5 * band.width[-1, 0]  # narrow where errors are
     lower, upper = band(jnp.ones((12, 1)))
     np.testing.assert_allclose((upper - lower) / 2, band.width, rtol=1e-5)
+
+
+def sure_of_itself(a, b):
+    """Says a third of its deviation, which differs from number to number and lies mostly in a factor; knows the first number exactly."""
+    size = jnp.asarray([0.0, 1.0, 2.0, 4.0], a.dtype) / 3
+    return LowRankGaussian(a + b, 0.6 * size, 0.8 * size[:, None])
+
+
+def test_stated_deviations_are_made_to_hold_the_truth_as_often_as_they_say(x64):
+    rng = np.random.default_rng(2)
+
+    def samples(n):
+        a, b = rng.standard_normal((2, n, 4))
+        return (a, b), a + b + np.asarray([0.0, 1.0, 2.0, 4.0]) * rng.standard_normal((n, 4))
+
+    fitted = rescaled(sure_of_itself, *samples(400))
+    (a, b), truth = samples(2000)
+    mean, deviation = jax.vmap(lambda *one: (fitted(*one).mean, fitted(*one).marginal))(jnp.asarray(a), jnp.asarray(b))
+    assert abs(np.mean(np.abs(truth - mean)[:, 1:] < 2 * deviation[:, 1:]) - 0.9545) < 0.015
+    assert abs(fitted.factor - 3) < 0.2
+    np.testing.assert_array_equal(deviation[:, 0], 0.0)
+
+
+def test_deviations_without_samples_to_fit_are_refused():
+    a, truth = np.zeros((30, 4), np.float32), np.ones((30, 4), np.float32)
+    for given, wanted, words in (
+            ((a, a[:9]), truth, "inputs, truths: expected as many samples"), ((a, a), truth[:, :3], "shape of the answers"),
+            ((a, a), truth * np.nan, "truths: expected finite"), ((a[:2], a[:2]), truth[:2], "at least 21 to calibrate")):
+        with pytest.raises(UsageError, match=words):
+            rescaled(sure_of_itself, given, wanted)
 
 
 def test_the_residual_tells_the_error_of_a_poisson_surrogate_without_its_truth():

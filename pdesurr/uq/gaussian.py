@@ -27,14 +27,14 @@ class Rescaled(eqx.Module):
         return self.answer(*inputs).rescaled(self.factor)
 
 
-def rescaled(answer: Callable[..., LowRankGaussian], inputs: tuple[Float[Either, "n *one"], ...], truths: Float[Either, "n m"],
+def rescaled(answer: Callable[..., LowRankGaussian], inputs: tuple[Float[Either, "_ ..."], ...], truths: Float[Either, "_ _"],
              *, coverage: float = TWO_SIGMA) -> Rescaled:
-    """The answer with deviations that fit calibration samples, `inputs` of `answer` and its `truths`, none of which it was trained on.
+    """The answer with deviations that fit n calibration samples, `inputs` of `answer` and its `truths` `(n, m)`, not used in its training.
 
     factor = q / q_normal, q the conformal quantile of |truth - mean| / deviation over all numbers of all samples and q_normal that of a
     Gaussian: the share `coverage` of numbers lies within q_normal deviations, on average over further samples of the same law as far as
-    numbers of one sample are alike. Numbers without a deviation, which are given, do not count. `answer` is
-    `model.inverse` or `lambda z, w: model.field(z, w, x)` of a `RandomGridProcess`. Raises `UsageError` for too few samples, shapes that
+    numbers of one sample are alike. Numbers without a deviation, which are given, do not count. Of a `RandomGridProcess`, `answer` is
+    `model.inverse` or `lambda z, w: model.field(z, w, x)`. Raises `UsageError` for too few samples, shapes that
     differ, and values that are not finite. Source: the scores of Lei et al., J. Amer. Stat. Assoc. 113 (2018), section 5.2.
     """
     counts = {len(v) for v in inputs} | {len(truths)}
