@@ -230,14 +230,13 @@ def optimisers() -> str:
 
 def random_grid() -> str:
     """Both directions of the equations, and what was trained beside them."""
-    share = lambda v: "" if v is None else f"{100 * v:.0f} %"  # noqa: E731
+    share = lambda x, name: ", ".join(f"{100 * x[k]:.0f} %" for k in (f"{name}_within", f"{name}_fitted") if k in x)  # noqa: E731
     rows = []
     for case in ("poisson", "burgers", "cavity"):
         r = load(f"random_grid/{case}_cpu")
         name = r["case"] if r else ""
-        rows += [(name, x["method"], number(x["error"]), share(x.get("u_within")), *(
-            cell for z in ("z", "z_noisy") for cell in (said(x.get(z), "{:.3g}", ""), share(x.get(f"{z}_within")))),
-            f"{x['seconds']:.0f} s") for x in (r["rows"] if r else [])]
+        rows += [(name, x["method"], *(cell for v in ("u", "z", "z_noisy") for cell in (said(x.get(v), "{:.3g}", ""), share(x, v))),
+                  f"{x['seconds']:.0f} s") for x in (r["rows"] if r else [])]
     return table(("problem", "method", "error of u", "within two deviations", "of z", "within two deviations", "of z, noisy values",
                   "within two deviations", "training"), rows) if rows else NONE
 

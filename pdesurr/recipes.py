@@ -65,8 +65,9 @@ def find(name: str) -> Recipe:
         return load_recipe(name)
     classes = pde_classes()
     near = difflib.get_close_matches(name, [*names(), *classes], 1)
-    require(name in classes, "data set", f"one of {', '.join(names())}, or an equation: {', '.join(classes)}", name,
-            f"did you mean {near[0]}?" if near else "")
+    hint = f" (did you mean {near[0]}?)" if near else ""
+    if name not in classes:
+        raise UsageError(f"data set: there is no {name!r}{hint}; one of {', '.join(names())}, or an equation: {', '.join(classes)}")
     return Recipe(name, name, 128, 1000, {}, f"{name} with its default numbers")
 
 

@@ -63,7 +63,7 @@ def test_evaluate_predict_inspect(folder, capsys):
 def test_training_again_resumes_what_is_finished(folder, capsys):
     assert main(["train", str(folder / "set.h5"), "--out", str(folder / "run"), *NETWORK, "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["epochs"] == 2
-    fails(capsys, 1, "another learning_rate", "train", folder / "set.h5", "--out", folder / "run", *NETWORK, "--learning-rate", "0.1")
+    fails(capsys, 1, "another run: learning_rate", "train", folder / "set.h5", "--out", folder / "run", *NETWORK, "--learning-rate", "0.1")
 
 
 def test_a_run_folder_keeps_to_its_data_and_its_objective(folder, tmp_path, capsys):
@@ -71,9 +71,9 @@ def test_a_run_folder_keeps_to_its_data_and_its_objective(folder, tmp_path, caps
     other, run = tmp_path / "other.h5", folder / "run"
     assert main(["generate", "burgers_jmlr", "--out", str(other), *TINY[:-1], "nu=1.0"]) == 0
     before = {f.name: f.read_bytes() for f in (run / "bundle").iterdir()}
-    fails(capsys, 1, "another data", "train", other, "--out", run, *NETWORK)
-    fails(capsys, 1, "another objective", "train", folder / "set.h5", "--out", run, *NETWORK, "--objective", "relative_h1")
-    fails(capsys, 1, "another architecture: width (8, not 16)", "train", folder / "set.h5", "--out", run, *NETWORK, "--width", "16")
+    fails(capsys, 1, "another run: data", "train", other, "--out", run, *NETWORK)
+    fails(capsys, 1, "another run: objective", "train", folder / "set.h5", "--out", run, *NETWORK, "--objective", "relative_h1")
+    fails(capsys, 1, "another run: architecture: width 8, not 16", "train", folder / "set.h5", "--out", run, *NETWORK, "--width", "16")
     assert before == {f.name: f.read_bytes() for f in (run / "bundle").iterdir()}
 
 
@@ -288,8 +288,8 @@ def test_another_model_by_name(folder, tmp_path, capsys):
     train = ["train", str(folder / "set.h5"), "--out", str(tmp_path / "run"), "--model", "GNO", "--batch-size", "8", "--epochs", "1"]
     small = ["--depth", "1", "--set", "width=4", "kernel=[4]", "nodes=64", "head_width=4"]
     assert main([*train, *small]) == 0
-    fails(capsys, 1, "another architecture: radius (", *train, *small, "radius=0.5")
-    fails(capsys, 1, "another architecture: class (GNO, not LNO)", *train, "--model", "LNO")
+    fails(capsys, 1, "another run: architecture: radius ", *train, *small, "radius=0.5")
+    fails(capsys, 1, "another run: architecture: class GNO, not LNO", *train, "--model", "LNO")
     assert main(["evaluate", str(tmp_path / "run"), str(folder / "set.h5"), "--json"]) == 0
     assert main(["predict", str(tmp_path / "run"), str(folder / "set.h5"), "--out", str(tmp_path / "p.npz")]) == 0
     assert main(["inspect", str(tmp_path / "run")]) == 0

@@ -59,7 +59,7 @@ def test_the_best_of_a_search_is_trained_in_full_and_better_than_most(tmp_path):
         np.testing.assert_allclose(x, y, rtol=0, atol=1e-6)
     again = searched(folder=tmp_path)  # all of it is there
     assert again.trials == found.trials
-    with pytest.raises(Exception, match="holds a run with another learning_rate"):
+    with pytest.raises(Exception, match="holds another run: learning_rate"):
         searched(folder=tmp_path, config=dataclasses.replace(WHOLE, seed=5))
 
 

@@ -235,7 +235,7 @@ def test_no_sound_checkpoint_is_an_error(tmp_path):
 
 def test_another_run_in_the_folder_is_refused(tmp_path):
     run(folder=tmp_path)
-    with pytest.raises(CheckpointError, match=r"another learning_rate \(0.003, not 0.001\)"):
+    with pytest.raises(CheckpointError, match=r"another run: learning_rate 0.003, not 0.001"):
         run(dataclasses.replace(CONFIG, learning_rate=1e-3), tmp_path)
     with locked(tmp_path), pytest.raises(UsageError, match="in use by process"):
         run(folder=tmp_path)

@@ -13,7 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from pdesurr import __version__, models
-from pdesurr._files import check_manifest, new_folder, read_json, write_json, write_text, writing
+from pdesurr._files import MANIFEST, check_manifest, new_folder, read_json, write_json, write_text, writing
 from pdesurr.checks import BundleError, PdesurrError
 from pdesurr.data.scaling import ChannelScaler, Scaled
 from pdesurr.surrogates import spec as specs
@@ -66,6 +66,8 @@ def load_surrogate(path: Path | str) -> Surrogate:
         raise BundleError(f"{path}: is a run folder; give the bundle in it, {path / 'bundle'}")
     if (path / "checkpoints").is_dir():
         raise BundleError(f"{path}: is a run without a bundle yet; finish the training with the command that began it")
+    if not any((path / name).exists() for name in (MANIFEST, "model.safetensors")):
+        raise BundleError(f"{path}: holds no bundle: neither {MANIFEST} nor model.safetensors")
     try:
         wrong = check_manifest(path) or _odd_files(path)
         if wrong is not None:
@@ -85,7 +87,7 @@ def load_surrogate(path: Path | str) -> Surrogate:
 
 def _odd_files(path: Path) -> str | None:
     present = {f.name for f in path.iterdir()}
-    wanted = {*FILES, "SHA256SUMS"}
+    wanted = {*FILES, MANIFEST}
     return None if present == wanted else f"expected the files {', '.join(sorted(wanted))}, found {', '.join(sorted(present))}"
 
 

@@ -21,7 +21,7 @@ def difference(now: dict[str, Any], found: dict[str, Any]) -> str | None:
             part = next((k for k in (*value, *old) if value.get(k) != old.get(k)), None)
             name, old, value = f"{name}{part}", old.get(part), value.get(part)
         if old != value:
-            return f"{name} ({_short(old)}, not {_short(value)})"
+            return f"{name} {_short(old)}, not {_short(value)}"
     return None
 
 

@@ -269,7 +269,7 @@ class _Run:
             raise CheckpointError(f"{self.folder} holds a checkpoint that does not say of what run it is; delete it")
         other = difference(self._identity(), found)
         if other:
-            raise CheckpointError(f"{self.folder} holds a run with another {other}; use another folder, or delete this one")
+            raise CheckpointError(f"{self.folder} holds another run: {other}; use another folder, or delete this one")
 
     @property
     def create_shape(self) -> TrainState:
