@@ -133,16 +133,17 @@ def judge(case: Case, preset: Preset, test: Asked, other: Asked) -> Callable[[Ra
     """Means over test draws: relative L2 errors, and shares within two deviations, as trained and as fit the `other` draws."""
     grid, within = case.grid, (slice(1, -1),) * case.grid.ndim
     inner = jnp.asarray(grid.nodes[within].reshape(-1, grid.ndim), jnp.float32)
+    stated = lambda v: (v.mean, v.marginal)  # noqa: E731
     weights = {"u": (grid.weights[within].reshape(-1, 1) * (np.arange(case.channels) < case.judged)).ravel()}
 
     def judged(model: RandomGridProcess) -> dict[str, float]:
         found: dict[str, float] = {}
         for name, (given, truth) in test.items():
             fitted = rescaled((lambda z, w: model.field(z, w, inner)) if name == "u" else model.inverse, *other[name])
-            answer = jax.lax.map(lambda one, fitted=fitted: fitted(*one), given, batch_size=20)
+            mean, deviation = jax.lax.map(lambda one, fitted=fitted: stated(fitted(*one)), given, batch_size=20)
             size = lambda v, name=name: np.sqrt(np.sum(weights.get(name, 1.0) * np.square(v), axis=-1))  # noqa: E731
-            gap = np.asarray(answer.mean - truth)
-            scores = np.abs(gap) / np.asarray(answer.marginal)
+            gap = np.asarray(mean - truth)
+            scores = np.abs(gap) / np.asarray(deviation)
             found |= {name: float(np.mean(size(gap) / size(truth))), f"{name}_within": float(np.mean(scores < 2 / fitted.factor)),
                       f"{name}_fitted": float(np.mean(scores < 2))}
         return found

@@ -24,12 +24,9 @@ def read_inputs(path: Path, name: str, stride: int, surrogate: Surrogate) -> np.
     require(values.dtype.kind in "fiub", "inputs", "real numbers", str(values.dtype))
     if values.ndim == surrogate.spec.grid.ndim + 1 and len(surrogate.spec.input) == 1:
         values = values[..., None]
-    require(
-        values.ndim == surrogate.spec.grid.ndim + 2,
-        "inputs",
-        f"an array (n, {', '.join(surrogate.spec.grid.names)}, {len(surrogate.spec.input)})",
-        values.shape,
-    )
+    axes, channels = ", ".join(surrogate.spec.grid.names), len(surrogate.spec.input)
+    sound = values.ndim == surrogate.spec.grid.ndim + 2 and values.shape[-1] == channels
+    require(sound, "inputs", f"an array (n, {axes}, {channels})" + (f" or (n, {axes})" if channels == 1 else ""), values.shape)
     require(values.size > 0, "inputs", "at least one sample of at least one node", values.shape)
     return values.astype(np.float32)
 
