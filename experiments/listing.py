@@ -1,4 +1,9 @@
-"""A table's command line: its rows as text, or with `--json` as one object of the fixed form."""
+"""A table's command line: its rows as text, or with `--json` as one object of the fixed form.
+
+Errors are relative (L2 where a row's script says nothing else) and means over seeds, `std` their deviation. `best_known` is the lowest that
+we know of. `status`: the row's own bound, else the published error, is "met" or missed, "short"; "measured" where there is neither.
+`solver_equal_error_s`: seconds a sample of the cheapest solver that is as accurate; `surrogate_s`: of the surrogate.
+"""
 
 import argparse
 import json
@@ -26,8 +31,11 @@ def main(name: str, rows: list[dict[str, Any]], description: str | None) -> None
     if parser.parse_args().json:
         print(json.dumps({"table": name, "rows": rows}))
         return
-    for line in rows:
-        print("  ".join(cell(line[c]) for c in COLUMNS[:-1]))
+    columns = [c for c in rows[0] if c != "command" and any(line[c] is not None for line in rows)]
+    cells = [columns, *([cell(line[c]) for c in columns] for line in rows)]
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    for line in cells:
+        print("  ".join(text.ljust(width) for text, width in zip(line, widths, strict=True)).rstrip())
 
 
 def cell(value: Any) -> str:

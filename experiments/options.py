@@ -2,16 +2,21 @@
 
 import argparse
 import re
+import sys
 from collections.abc import Iterable
 from pathlib import Path
 
+MEANT = "smoke: a minute, to see that it runs, its errors say nothing; cpu: two cores, about an hour; paper: the published setting"
+
 
 def arguments(text: str | None, presets: Iterable[str], *, seeds: bool = False, out: str = "") -> argparse.ArgumentParser:
-    """`--preset` and `--json`; with `seeds` also `--seeds`, and with `out`, which says what stays there, `--out`."""
+    """`--preset` and `--json`; with `seeds` also `--seeds`, and with `out`, which says what stays there, `--out`. Without a `text` the
+    script's own."""
+    text = sys.modules["__main__"].__doc__ if text is None else text
     parser = argparse.ArgumentParser(description=text, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--preset", choices=list(presets), default="cpu")
+    parser.add_argument("--preset", choices=list(presets), default="cpu", help=MEANT)
     if seeds:
-        parser.add_argument("--seeds", type=int, nargs="+", default=None)
+        parser.add_argument("--seeds", type=as_seed, nargs="+", default=None, help="of training, one run each (default: the preset's)")
     if out:
         parser.add_argument("--out", type=as_folder, default=Path("runs"), help=f"where {out} stay")
     parser.add_argument("--json", action="store_true", help="print one JSON object as the last line")
@@ -21,6 +26,18 @@ def arguments(text: str | None, presets: Iterable[str], *, seeds: bool = False, 
 def slug(*words: object) -> str:
     """A folder's name: the words in lower case, what is no letter, digit or point a dash."""
     return re.sub(r"[^a-z0-9.]+", "-", " ".join(map(str, words)).lower())
+
+
+def remark(preset: str) -> str:
+    """What is to be said of a preset's errors."""
+    return " (smoke shows that it runs, its errors say nothing)" if preset == "smoke" else ""
+
+
+def as_seed(text: str) -> int:
+    """A whole number >= 0."""
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number >= 0")
+    return int(text)
 
 
 def as_folder(text: str) -> Path:

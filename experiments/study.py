@@ -21,7 +21,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from experiments.options import arguments, slug
+from experiments.options import arguments, remark, slug
 from pdesurr import recipes
 from pdesurr._files import read_json, write_json
 from pdesurr.allocator import tune_allocator
@@ -115,7 +115,7 @@ class Row:
 
 def main(row: Row) -> None:
     """The command line of a script."""
-    parser = arguments(f"{row.table}, {row.name}: one row of the table", row.presets, seeds=True, out="data and runs")
+    parser = arguments(None, row.presets, seeds=True, out="data and runs")
     parser.add_argument("--check", action="store_true", help="exit 1 if the error is larger than expected")
     options = parser.parse_args()
     tune_allocator()
@@ -125,7 +125,8 @@ def main(row: Row) -> None:
         print(json.dumps(result))
     for shape, e in result["errors"].items():
         if not options.json:
-            print(f"{row.table} {row.name} at {shape}: {e['mean']:.4f} (published {row.published.get(shape, '-')})")
+            print(f"{row.table} {row.name} at {shape}: relative L2 error {e['mean']:.4f} (published {row.published.get(shape, '-')})"
+                  + remark(options.preset))
     allowed = row.allowed.get(options.preset)
     if options.check and allowed is None:
         print(f"no error is expected of preset {options.preset}: not checked", file=sys.stderr)

@@ -11,7 +11,7 @@ import pytest
 
 from pdesurr.checks import UsageError
 from pdesurr.data.sources import NumberSource
-from pdesurr.fields import AutodiffField
+from pdesurr.fields import AutodiffField, d
 from pdesurr.fields.jets import Jet, closure
 from pdesurr.fields.regions import box
 from pdesurr.models.coordinate import nested_jet
@@ -102,6 +102,15 @@ def test_the_inverse_reads_any_points_in_any_order():
     whole, turned, fewer = (inverse(u[i], x[i], jnp.ones(1)) for i in (jnp.arange(30), jnp.arange(30)[::-1], jnp.arange(11)))
     np.testing.assert_allclose(turned.mean, whole.mean, atol=1e-6)
     assert fewer.mean.shape == (2,) and bool(jnp.all(whole.deviation > 0)) and not np.allclose(fewer.mean, whole.mean)
+
+
+def test_no_number_need_be_known():
+    inverse = NumberProcess((-1.0,), (1.0,), 2, 0, channels=4, nodes=9, convolutions=2, width=9, depth=1, key=KEY)
+    model = RandomGridProcess(FieldProcess(1, 2, 1, 8, 2, frequencies=4, key=KEY), inverse, walls)
+    source = NumberSource(lambda key: {"z": jax.random.normal(key, (2,)), "w": jnp.zeros(0)}, PDE.grid(8), 4, 0)
+    problem = Problem({"equation": Equation(lambda u, z, w: d(d(u, "x"), "x") + z[0], (LINE,), POINTS)}, ("x",))
+    loss, _ = Evidence(problem)(model, source.take(jnp.arange(2)), KEY)
+    assert bool(jnp.isfinite(loss)) and inverse(jnp.ones((5, 1)), jnp.linspace(-1, 1, 5)[:, None], jnp.zeros(0)).mean.shape == (2,)
 
 
 def test_the_inverse_hears_the_field_before_training():
@@ -213,4 +222,23 @@ def test_training_raises_the_bound():
     lambda: pair().inverse(jnp.ones((3, 1)), jnp.ones((3, 2)), jnp.ones(1))])
 def test_bad_settings_are_refused(bad):
     with pytest.raises(UsageError):
+        bad()
+
+
+@pytest.mark.parametrize(("bad", "words"), [
+    (lambda: FieldProcess(1, 3, width=0, key=KEY), "width: expected a whole number > 0, received 0"),
+    (lambda: RandomGridProcess(FieldProcess(1, 2, key=KEY), pair().inverse, walls), r"out_channels \(1, 3, 1\), which fit the inverse"),
+    (lambda: pair().inverse(jnp.ones((3, 2)), jnp.ones((3, 1)), jnp.ones(1)), r"u: expected values \(3, 1\)"),
+    (lambda: pair().inverse(jnp.ones((3, 1)), jnp.ones((3, 1)), jnp.ones(3)), r"w: expected 1 known numbers"),
+    (lambda: pair().field(jnp.ones(3), jnp.ones(1), jnp.ones((3, 1))), "z and w: expected 3 numbers together"),
+    (lambda: pair().field(jnp.ones(2), jnp.ones(1), jnp.ones((3, 2))), r"points: expected an array \(n, 1\)"),
+    (lambda: pair()(Samples(PDE.grid(7), jnp.zeros((7, 0)), {"z": jnp.ones(2)})), "params: expected z and w"),
+    (lambda: Evidence(PROBLEM)(pair(), NumberSource(lambda k: {"z": jnp.ones(2)}, PDE.grid(8), 1, 0).take(jnp.arange(1)), KEY), "z and w"),
+    (lambda: Evidence(PROBLEM, jnp.asarray(-0.1)), "noise: expected None or a number > 0"),
+    (lambda: Measured(jnp.ones((3, 1)), -0.1), "deviation: expected a number > 0"),
+    (lambda: NumberSource(lambda k: jnp.ones(2), PDE.grid(8), 1, 0), "draw: expected a function of a key to a table"),
+    (lambda: NumberSource(PDE.numbers, PDE.grid(8), 0, 0), "size: expected"),
+])
+def test_what_does_not_fit_is_named(bad, words):
+    with pytest.raises(UsageError, match=words):
         bad()

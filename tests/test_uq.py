@@ -85,8 +85,10 @@ def test_stated_deviations_are_made_to_hold_the_truth_as_often_as_they_say(x64):
 def test_deviations_without_samples_to_fit_are_refused():
     a, truth = np.zeros((30, 4), np.float32), np.ones((30, 4), np.float32)
     for given, wanted, words in (
-            ((a, a[:9]), truth, "inputs, truths: expected as many samples"), ((a, a), truth[:, :3], "shape of the answers"),
-            ((a, a), truth * np.nan, "truths: expected finite"), ((a[:2], a[:2]), truth[:2], "at least 21 to calibrate")):
+            ((a, a[:9]), truth, r"inputs.1.: expected 30 samples, as many as truths, received 9; give each"),
+            ((a, a), truth[:, :3], "shape of the answers"),
+            ((a, a), truth * np.nan, "truths: expected finite"), ((a[:2], a[:2]), truth[:2], "at least 21 to calibrate"),
+            ((), truth, "a tuple of arrays"), ((a, a * np.nan), truth, r"inputs.1.: expected finite")):
         with pytest.raises(UsageError, match=words):
             rescaled(sure_of_itself, given, wanted)
 

@@ -21,7 +21,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
 
-from experiments.options import arguments
+from experiments.options import arguments, remark
 from pdesurr.allocator import tune_allocator
 from pdesurr.fields.regions import Region
 from pdesurr.objectives.physics import Problem
@@ -90,14 +90,15 @@ class Row:
 
 def main(row: Row) -> None:
     """The command line of a script."""
-    parser = arguments(f"{row.name}: one row of the table", row.presets, seeds=True)
+    parser = arguments(None, row.presets, seeds=True)
     parser.add_argument("--check", action="store_true", help="exit 1 if the mean error is above what the row must reach")
     options = parser.parse_args()
     tune_allocator()
     with jax.enable_x64(True):
         preset = row.presets[options.preset]
         result = run(row, options.preset, tuple(options.seeds or preset.seeds))
-    print(json.dumps(result) if options.json else f"{row.name}: {result['error']['mean']:.2e} (published {row.published})")
+    print(json.dumps(result) if options.json else
+          f"{row.name}: error {result['error']['mean']:.2e} (published {row.published}){remark(options.preset)}")
     if options.check and result["error"]["mean"] > row.must:
         raise SystemExit(f"the error is above {row.must:.1e}")
 

@@ -3,9 +3,9 @@ errors of u and of the unknown numbers z, and how much of the truth lies within 
 
     python experiments/random_grid/poisson.py [--preset smoke|cpu|paper] [--seeds 0 1 2] [--out FOLDER] [--json]
 
-Beside it the same pair trained on one fixed grid, a DeepONet trained for as long on solved samples (solving counts), and where the case has
-noisy data the pair trained with them too. z is found from u at points that no step saw, exact, and with noise. Settings were fixed before
-the test draws were looked at.
+Beside it the same pair trained on one fixed grid (not by smoke), a DeepONet trained for as long on solved samples (solving counts), and
+where the case has noisy data the pair trained with them too. z is found from u at points that no step saw, exact, and with noise. Settings
+were chosen on other draws than those of the test.
 """
 
 import dataclasses
@@ -217,12 +217,12 @@ def run(case: Case, preset_name: str, seeds: tuple[int, ...], out: Path) -> list
 
 def say(row: dict[str, Any]) -> None:
     """One method in words."""
-    text = f"{row['method']}, seed {row['seed']}, {row['seconds']:.0f} s: relative error of u {row['u']:.3g}"
-    if "z" in row:  # a pair, which knows its uncertainty
-        share = lambda name: (f"({100 * row[f'{name}_within']:.0f} % within two deviations, "  # noqa: E731
-                              f"{100 * row[f'{name}_fitted']:.0f} % once they fit other draws)")
-        text += f" {share('u')}, of z {row['z']:.3g} {share('z')}, of z from noisy values {row['z_noisy']:.3g} {share('z_noisy')}"
-    print(text, flush=True)
+    print(f"{row['method']}, seed {row['seed']}, {row['seconds']:.0f} s")
+    for name, words in (("u", "u"), ("z", "z from exact values of u"), ("z_noisy", "z from noisy values of u")):
+        if name in row:
+            share = [f"{100 * row[f'{name}_{of}']:.0f} %" for of in ("within", "fitted") if f"{name}_{of}" in row]
+            print(f"    {words}: relative error {row[name]:.3g}" + (
+                f", within two deviations {share[0]}, within two that fit other draws {share[1]}" if share else ""), flush=True)
 
 
 def main(case: Case) -> None:

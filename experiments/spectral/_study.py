@@ -22,7 +22,7 @@ import numpy as np
 from jaxtyping import Array
 
 from experiments.benchmarks._harness import peak_mb
-from experiments.options import arguments, slug
+from experiments.options import arguments, remark, slug
 from pdesurr import metrics
 from pdesurr.allocator import tune_allocator
 from pdesurr.data.sources import ArraySource, PriorSource, sample_key
@@ -83,13 +83,14 @@ class Row:
 
 def main(row: Row) -> None:
     """The command line of a script."""
-    parser = arguments(f"{row.name}: one row of the table", row.presets, seeds=True, out="checkpoints")
+    parser = arguments(None, row.presets, seeds=True, out="checkpoints")
     parser.add_argument("--check", action="store_true", help="exit 1 if the mean error is above what the row must reach")
     options = parser.parse_args()
     tune_allocator()
     preset = row.presets[options.preset]
     result = run(row, options.preset, tuple(options.seeds or preset.seeds), options.out)
-    print(json.dumps(result) if options.json else f"{row.name}: {result['error']['mean']:.2e} (published {row.published})")
+    print(json.dumps(result) if options.json else
+          f"{row.name}: relative L2 error {result['error']['mean']:.2e} (published {row.published}){remark(options.preset)}")
     if options.check and row.must is not None and result["error"]["mean"] > row.must:
         raise SystemExit(f"the error is above {row.must:.1e}")
 

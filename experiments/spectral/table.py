@@ -1,4 +1,5 @@
-"""Published and obtained errors side by side, from the recorded results, nothing typed.
+"""Published and obtained errors side by side, from the recorded results, nothing typed. Columns as in `experiments/listing.py`, and a
+step's seconds, the process's largest memory, and the residual of the objective.
 
     python experiments/spectral/table.py [--json]
 """
@@ -22,7 +23,8 @@ def rows() -> list[dict[str, Any]]:
     for name in scripts(HERE):
         row, result = importlib.import_module(name).ROW, recorded(HERE, name)
         error = result["error"] if result else {"mean": None, "std": None, "each": []}
-        status = "not run" if result is None else "met" if row.must is None or error["mean"] <= row.must else "short"
+        status = (
+            "not run" if result is None else "measured" if row.must is None else "met" if error["mean"] <= row.must else "short")
         as_good = [s["seconds"] for s in result["solvers"] if s["error"] <= error["mean"]] if result else []
         lines.append(dict.fromkeys(COLUMNS) | {
             "row": row.name, "published": row.published, "best_known": row.aim, "obtained": error["mean"], "std": error["std"],

@@ -150,7 +150,7 @@ class NumberSource(AbstractSource):
     """Fresh numbers of an equation without end, as `params` of an input of no channels: `draw(key)` gives a table of arrays by name. For
     objectives that choose their own points (`Evidence`).
 
-    Sample `i` depends on `(seed, i)` alone; `size` is what is called an epoch.
+    Sample `i` depends on `(seed, i)` alone; `size` is what is called an epoch. Raises `UsageError` for a draw that gives no such table.
     """
 
     draw: Callable[[Key], dict[str, Array]] = eqx.field(static=True)
@@ -159,7 +159,13 @@ class NumberSource(AbstractSource):
     seed: int = eqx.field(static=True)
 
     def __init__(self, draw: Callable[[Key], dict[str, Array]], grid: Grid, size: int, seed: int):
-        require(size >= 1, "size", "a number of samples >= 1", size)
+        require(isinstance(grid, Grid), "grid", "a Grid", grid)
+        require(is_whole(size) and size >= 1, "size", "a number of samples >= 1", size)
+        require(is_whole(seed), "seed", "a whole number", seed)
+        require(callable(draw), "draw", "a function of a key", type(draw).__name__)
+        one = jax.eval_shape(draw, jax.random.key(0))
+        table = isinstance(one, dict) and all(isinstance(v, jax.ShapeDtypeStruct) for v in one.values())
+        require(table, "draw", "a function of a key to a table of arrays by name", type(one).__name__)
         self.draw, self.grid, self.size, self.seed = draw, grid, size, seed
 
     def plan(self, key: Key, epoch: Int[Array, ""]) -> Int[Array, " size"]:

@@ -6,6 +6,8 @@ from typing import Any
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
+from jax.core import Tracer
 from jaxtyping import Array, Float
 
 from pdesurr.checks import expected, is_number, require
@@ -14,6 +16,13 @@ from pdesurr.models.random_grid import RandomGridProcess
 from pdesurr.nn.gaussian import LowRankGaussian
 from pdesurr.objectives.physics import Equation, Problem
 from pdesurr.types import Batch, Key, Metrics
+
+
+def _is_deviation(value: Any) -> bool:
+    """Whether it is a number > 0; of a traced one nothing is known."""
+    if isinstance(value, Tracer):
+        return True
+    return (is_number(value) or eqx.is_inexact_array(value)) and np.ndim(value) == 0 and 0 < float(value) < math.inf
 
 
 class Evidence(eqx.Module):
@@ -25,9 +34,10 @@ class Evidence(eqx.Module):
     False: the same evenly spread ones for all, a fixed grid); u is one draw of alpha, whose derivatives are carried with its noise held.
     `noise` None is exp(`model.log_noise`), trained with the model. The density of alpha is that of the values before the model's
     `constraint`, which differs by a constant. beta reads u with Gaussian noise of deviation `reading_noise`: that of the measured values
-    which z will be found from. The batch's input has `params` z and w (see `NumberSource`). Metrics: `evidence` (of a sample), `residual`
-    (its root mean square). Raises `UsageError` for a problem of more than one term, noise that is none, and without a key. Gradients are
-    large at first: clip at norms far above one. Source: Vadeboncoeur et al., ICML 2023.
+    which z will be found from. The batch's input has `params` z and w, w empty where nothing is known (see `NumberSource`). Metrics:
+    `evidence` (of a sample), `residual` (its root mean square). Raises `UsageError` for a problem of more than one term, noise that is
+    none, other params, and without a key. Gradients are large at first: `TrainConfig(clip_norm=1e6)`. Source: Vadeboncoeur et al.,
+    ICML 2023.
     """
 
     problem: Problem
@@ -36,16 +46,21 @@ class Evidence(eqx.Module):
     reading_noise: float = eqx.field(static=True, default=0.0)
 
     def __check_init__(self):
+        require(isinstance(self.problem, Problem), "problem", "a Problem", type(self.problem).__name__)
         terms = list(self.problem.terms.values())
         require(len(terms) == 1 and isinstance(terms[0], Equation), "problem", "one term, an Equation", tuple(self.problem.terms))
-        require(not isinstance(self.noise, int | float) or 0 < self.noise < math.inf, "noise", "None or a number > 0", self.noise)
+        require(self.noise is None or _is_deviation(self.noise), "noise", "None or a number > 0", self.noise)
+        require(isinstance(self.fresh, bool), "fresh", "True or False", self.fresh)
         require(is_number(self.reading_noise) and self.reading_noise >= 0, "reading_noise", "a number >= 0", self.reading_noise)
 
     def __call__(self, model: Any, batch: Batch, key: Key | None) -> tuple[Array, Metrics]:
         if key is None:
             raise expected("key", "a key, for points and draws", key)
+        params = batch.input.params
+        require({"z", "w"} <= set(params), "params", "z and w, numbers of each sample, as `draw` of a NumberSource", tuple(params),
+                "w = jnp.zeros(0) where no number is known")
         keys = jax.random.split(key, len(batch.input.values))
-        bound, squares = jax.vmap(lambda p, k: self.sample(model, p, k))(batch.input.params, keys)
+        bound, squares = jax.vmap(lambda p, k: self.sample(model, p, k))(params, keys)
         points = next(iter(self.problem.terms.values())).points
         return -jnp.mean(bound) / points, {"evidence": jnp.mean(bound), "residual": jnp.sqrt(jnp.mean(squares))}
 
@@ -87,6 +102,9 @@ class Measured(eqx.Module):
     at: Float[Array, "n d"]
     deviation: float | Float[Array, ""]
     prefix: str = eqx.field(static=True, default="")
+
+    def __check_init__(self):
+        require(_is_deviation(self.deviation), "deviation", "a number > 0", self.deviation)
 
     def __call__(self, model: Any, batch: Batch, key: Key | None) -> tuple[Array, Metrics]:
         del key

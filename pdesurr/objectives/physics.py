@@ -69,7 +69,8 @@ class AbstractText(eqx.Module):
         beyond = [p for p in parameters[fields:] if p.kind is not p.VAR_POSITIONAL] if fields is not None else []
         missing = tuple(p.name for p in beyond if p.default is p.empty and p.name not in unknowns)
         require(not missing, "text", f"arguments: {fields} fields, and of the unknown numbers {tuple(unknowns)}",
-                f"one that asks for {missing}", "give the problem as many channels, and the model these numbers (`WithUnknowns`)")
+                f"one that asks for {missing}", "give the problem as many channels, and the model (`WithUnknowns`) or the input these "
+                "numbers")
         return tuple(p.name for p in parameters if p.name in unknowns)
 
 
