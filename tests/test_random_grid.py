@@ -236,7 +236,7 @@ def test_bad_settings_are_refused(bad):
     (lambda: Evidence(PROBLEM)(pair(), NumberSource(lambda k: {"z": jnp.ones(2)}, PDE.grid(8), 1, 0).take(jnp.arange(1)), KEY), "z and w"),
     (lambda: Evidence(PROBLEM, jnp.asarray(-0.1)), "noise: expected None or a number > 0"),
     (lambda: Measured(jnp.ones((3, 1)), -0.1), "deviation: expected a number > 0"),
-    (lambda: NumberSource(lambda k: jnp.ones(2), PDE.grid(8), 1, 0), "draw: expected a function of a key to a table"),
+    (lambda: NumberSource(lambda k: jnp.ones(2), PDE.grid(8), 1, 0), "draw: expected a function of a key to a table"),  # pyright: ignore
     (lambda: NumberSource(PDE.numbers, PDE.grid(8), 0, 0), "size: expected"),
 ])
 def test_what_does_not_fit_is_named(bad, words):

@@ -129,7 +129,7 @@ def asked(case: Case, preset: Preset, data: tuple[np.ndarray, ...]) -> Asked:
     return {"u": ((z, w), inside), "z": ((values, x, w), z), "z_noisy": ((noisy, x, w), z)}
 
 
-def judge(case: Case, preset: Preset, test: Asked, other: Asked) -> Callable[[RandomGridProcess], dict[str, float]]:
+def judge(case: Case, test: Asked, other: Asked) -> Callable[[RandomGridProcess], dict[str, float]]:
     """Means over test draws: relative L2 errors, and shares within two deviations, as trained and as fit the `other` draws."""
     grid, within = case.grid, (slice(1, -1),) * case.grid.ndim
     inner = jnp.asarray(grid.nodes[within].reshape(-1, grid.ndim), jnp.float32)
@@ -194,7 +194,7 @@ def with_data(case: Case, preset: Preset, seed: int) -> tuple[Objective, Callabl
 def run(case: Case, preset_name: str, seeds: tuple[int, ...], out: Path) -> list[dict[str, Any]]:
     preset, rows = case.presets[preset_name], []
     test, other = (truths(case, preset.tested, seed) for seed in (10**6, 2 * 10**6))
-    judged = judge(case, preset, asked(case, preset, test), asked(case, preset, other))
+    judged = judge(case, asked(case, preset, test), asked(case, preset, other))
     problem = case.problem(preset.points)
     for seed in seeds:
         methods: dict[str, tuple[Objective, Callable]] = {
