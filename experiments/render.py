@@ -237,8 +237,8 @@ def random_grid() -> str:
         name = r["case"] if r else ""
         rows += [(name, x["method"], *(cell for v in ("u", "z", "z_noisy") for cell in (said(x.get(v), "{:.3g}", ""), share(x, v))),
                   f"{x['seconds']:.0f} s") for x in (r["rows"] if r else [])]
-    return table(("problem", "method", "error of u", "within two deviations", "of z", "within two deviations", "of z, noisy values",
-                  "within two deviations", "training"), rows) if rows else NONE
+    return table(("problem", "method", "error of u", "within, as trained and fitted", "of z", "within", "of z, noisy values", "within",
+                  "training"), rows) if rows else NONE
 
 
 def losses() -> str:

@@ -98,7 +98,7 @@ def main(row: Row) -> None:
         preset = row.presets[options.preset]
         result = run(row, options.preset, tuple(options.seeds or preset.seeds))
     print(json.dumps(result) if options.json else
-          f"{row.name}: error {result['error']['mean']:.2e} (published {row.published}){remark(options.preset)}")
+          f"{row.name}: error {result['error']['mean']:.2e} (published {row.published or '-'}){remark(options.preset)}")
     if options.check and result["error"]["mean"] > row.must:
         raise SystemExit(f"the error is above {row.must:.1e}")
 
