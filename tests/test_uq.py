@@ -214,11 +214,11 @@ def test_the_residual_carried_to_the_end_is_the_error_there():
     grid, estimate = surrogate.spec.grid, Propagated(surrogate, pde)
     a = jnp.asarray(draws(pde, grid, 12))
     u = surrogate(a)
-    errors = np.asarray(jax.vmap(lambda v, s: metrics.relative_l2(v, pde.solve(s, grid), grid))(u, a))
-    sizes = np.asarray(jax.vmap(estimate)(a, u))
+    errors = np.asarray(jax.jit(jax.vmap(lambda v, s: metrics.relative_l2(v, pde.solve(s, grid), grid)))(u, a))
+    sizes = np.asarray(jax.jit(jax.vmap(estimate))(a, u))
     np.testing.assert_allclose(sizes, errors, rtol=0.25)
     assert np.asarray(spearmanr(sizes, errors))[0] > 0.8
-    assert bool(jnp.all(jnp.isfinite(jax.grad(lambda v: estimate(v, surrogate(v)))(a[0]))))
+    assert bool(jnp.all(jnp.isfinite(jax.jit(jax.grad(lambda v: estimate(v, surrogate(v))))(a[0]))))
     with pytest.raises(UsageError, match="a, u: expected one sample and its answer"):
         estimate(a, u)
     with pytest.raises(UsageError, match="pde: expected an evolution, received 'Poisson'"):
