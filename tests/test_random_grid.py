@@ -238,6 +238,7 @@ def test_bad_settings_are_refused(bad):
     (lambda: pair().field(jnp.ones(2), jnp.ones(1), jnp.ones((3, 2))), r"points: expected an array \(n, 1\)"),
     (lambda: pair()(Samples(PDE.grid(7), jnp.zeros((7, 0)), {"z": jnp.ones(2)})), "params: expected z and w"),
     (lambda: Evidence(PROBLEM)(pair(), NumberSource(lambda k: {"z": jnp.ones(2)}, PDE.grid(8), 1, 0).take(jnp.arange(1)), KEY), "z and w"),
+    (lambda: Evidence(PROBLEM)(lambda a: a, NumberSource(PDE.numbers, PDE.grid(8), 1, 0).take(jnp.arange(1)), KEY), "a RandomGridProcess"),
     (lambda: Evidence(PROBLEM, jnp.asarray(-0.1)), "noise: expected None or a number > 0"),
     (lambda: Measured(jnp.ones((3, 1)), -0.1), "deviation: expected a number > 0"),
     (lambda: NumberSource(lambda k: jnp.ones(2), PDE.grid(8), 1, 0), "draw: expected a function of a key to a table"),  # pyright: ignore

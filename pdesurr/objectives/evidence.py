@@ -56,6 +56,7 @@ class Evidence(eqx.Module):
     def __call__(self, model: Any, batch: Batch, key: Key | None) -> tuple[Array, Metrics]:
         if key is None:
             raise expected("key", "a key, for points and draws", key)
+        require(isinstance(model, RandomGridProcess), "model", "a RandomGridProcess", type(model).__name__)
         params = batch.input.params
         require({"z", "w"} <= set(params), "params", "z and w, numbers of each sample, as `draw` of a NumberSource", tuple(params),
                 "w = jnp.zeros(0) where no number is known")
@@ -108,6 +109,7 @@ class Measured(eqx.Module):
 
     def __call__(self, model: Any, batch: Batch, key: Key | None) -> tuple[Array, Metrics]:
         del key
+        require(isinstance(model, RandomGridProcess), "model", "a RandomGridProcess", type(model).__name__)
         shape = (len(self.at), model.forward.out_channels)
         params, names = batch.input.params, [self.prefix + name for name in "zwy"]
         sound = all(name in params for name in names) and params[names[2]].shape[1:] == shape
