@@ -26,7 +26,8 @@ def read_inputs(path: Path, name: str, stride: int, surrogate: Surrogate) -> np.
         values = values[..., None]
     axes, channels = ", ".join(surrogate.spec.grid.names), len(surrogate.spec.input)
     sound = values.ndim == surrogate.spec.grid.ndim + 2 and values.shape[-1] == channels
-    require(sound, "inputs", f"an array (n, {axes}, {channels})" + (f" or (n, {axes})" if channels == 1 else ""), values.shape)
+    allowed = f"an array (n, {axes}, {channels})" + (f" or (n, {axes})" if channels == 1 else "")
+    require(sound, "inputs", f"{allowed}; channels: {', '.join(c.name for c in surrogate.spec.input)}", values.shape)
     require(values.size > 0, "inputs", "at least one sample of at least one node", values.shape)
     return values.astype(np.float32)
 
