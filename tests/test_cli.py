@@ -232,7 +232,7 @@ def test_one_line_for_each_bad_input(folder, tmp_path, capsys):
     fails(
         capsys, 2, "a multiple of the 8 devices", "train", folder / "set.h5", "--out", tmp_path / "run", *NETWORK[:6], "--batch-size", "6"
     )
-    for values, words in ((np.zeros((2, 5)), "modes"), (np.zeros((2, 64, 3)), "(n, x); channels: u, received"), (np.full((2, 64), np.nan), "finite"),
+    for values, words in ((np.zeros((2, 5)), "modes"), (np.zeros((2, 64, 3)), "(n, x); channels: u"), (np.full((2, 64), np.nan), "finite"),
                           (np.zeros((0, 64)), "at least one sample")):
         np.savez(tmp_path / "bad.npz", input=values)
         fails(capsys, 2, words, "predict", folder / "run", tmp_path / "bad.npz", "--out", tmp_path / "p.npz")
