@@ -45,7 +45,7 @@ def solve(z, w):
 CASE = Case(
     "Burgers", ("t", "x"), text, box((0, 1), (0, 1)), GRID, numbers,
     lambda p, v, w: given(lambda t, x: start(x, w[0]) + 0 * t)(p) + FACTOR(p) * v, solve, {
-        "smoke": Preset(10, 4, 20, 12, 12, {"width": 12, "depth": 2}, {"width": 12, "nodes": 6, "kernel": 2}),
+        "smoke": Preset(10, 4, 20, 21, 12, {"width": 12, "depth": 2}, {"width": 12, "nodes": 6, "kernel": 2}),
         "cpu": Preset(5000, 25, 100, 500, 1000, {"width": 100, "depth": 5, "lowest": 1e-2, "rank": 6},
                       {"width": 100, "nodes": 10, "kernel": 2}, rate=5e-3, noise=0.02),
         "paper": Preset(80_000, 25, 225, 1000, 10_000, {"width": 400, "depth": 9, "lowest": 1e-2}, {"nodes": 10, "kernel": 2}, (0, 1, 2),

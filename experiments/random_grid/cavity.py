@@ -58,7 +58,7 @@ def lagrange(t, s):
 
 CASE = Case(
     "cavity", ("t", "x", "y"), text, box((0, 1), (0, 1), (0, 1)), GRID, numbers, constraint, solve, {
-        "smoke": Preset(6, 2, 20, 12, 4, {"width": 8, "depth": 2}, {"width": 12, "nodes": 5, "kernel": 2, "channels": 4}),
+        "smoke": Preset(6, 2, 20, 21, 4, {"width": 8, "depth": 2}, {"width": 12, "nodes": 5, "kernel": 2, "channels": 4}),
         "cpu": Preset(3000, 5, 200, 200, 100, {"width": 96, "depth": 5, "lowest": 1e-2, "highest": 1.0, "rank": 6},
                       {"width": 100, "nodes": 8, "kernel": 2, "channels": 12}, rate=5e-3, noise=0.2),
         "paper": Preset(200_000, 5, 512, 100, 1000, {"width": 200, "depth": 11, "lowest": 1e-2, "highest": 1.0, "rank": 4},

@@ -20,7 +20,7 @@ def solve(z, w):
 
 CASE = Case(
     "Poisson", ("x",), PDE.residual_of_numbers, box((-1, 1)), GRID, PDE.numbers, lambda x, v, w: WALL(x) * v, solve, {
-        "smoke": Preset(20, 10, 10, 12, 40, {"width": 12, "depth": 2}, {"width": 12}),
+        "smoke": Preset(20, 10, 10, 21, 40, {"width": 12, "depth": 2}, {"width": 12}),
         "cpu": Preset(8000, 50, 30, 1000, 1000, {"width": 100, "depth": 4, "rank": 6}, {"width": 100}),
         "paper": Preset(20_000, 50, 30, 1000, 1000, {"width": 300, "depth": 7}, {"width": 300}, (0, 1, 2)),
     }, data=1000, seen=jnp.linspace(-1, 1, 201)[20:-20:3, None])
