@@ -115,7 +115,7 @@ def truths(case: Case, count: int, seed: int) -> tuple[np.ndarray, np.ndarray, n
 Asked = dict[str, tuple[tuple[Array, ...], Array]]
 
 
-def asked(case: Case, preset: Preset, data: tuple[np.ndarray, ...]) -> Asked:
+def asked(case: Case, preset: Preset, data: tuple[np.ndarray, ...], key: Array) -> Asked:
     """What a pair is asked, and the truth: u at the nodes inside the walls from z and w, z from values of u at random points and w."""
     z, w, u = map(jnp.asarray, data)
 
@@ -124,7 +124,7 @@ def asked(case: Case, preset: Preset, data: tuple[np.ndarray, ...]) -> Asked:
         values = case.grid.evaluate(case.grid.transform(u), x)
         return x, values, values + NOISE * jax.random.normal(key, values.shape, values.dtype)
 
-    x, values, noisy = jax.lax.map(lambda sample: read(*sample), (u, jax.random.split(jax.random.key(1), len(u))))
+    x, values, noisy = jax.lax.map(lambda sample: read(*sample), (u, jax.random.split(key, len(u))))
     inside = u[(slice(None), *(slice(1, -1),) * case.grid.ndim)].reshape(len(u), -1)
     return {"u": ((z, w), inside), "z": ((values, x, w), z), "z_noisy": ((noisy, x, w), z)}
 
@@ -194,7 +194,7 @@ def with_data(case: Case, preset: Preset, seed: int) -> tuple[Objective, Callabl
 def run(case: Case, preset_name: str, seeds: tuple[int, ...], out: Path) -> list[dict[str, Any]]:
     preset, rows = case.presets[preset_name], []
     test, other = (truths(case, preset.tested, seed) for seed in (10**6, 2 * 10**6))
-    judged = judge(case, asked(case, preset, test), asked(case, preset, other))
+    judged = judge(case, *(asked(case, preset, data, jax.random.key(i)) for i, data in ((1, test), (2, other))))
     problem = case.problem(preset.points)
     for seed in seeds:
         methods: dict[str, tuple[Objective, Callable]] = {
