@@ -53,16 +53,16 @@ def neighbours(points: Float[Array, "n d"], queries: Float[Array, "q d"], radius
     """For each query the points at most `radius` away, the nearest `max_degree` of them, nearest first.
 
     Points of a lattice whose `spacing` h is given count less and less across the ball's edge, from r' - h/2 to r' + h/2: as by the part of
-    their cells that is inside. r' = r (1 - (2d + 1) / 24 (h/r)^2) leaves the ball's second moment about its centre what it is, to
+    their cells that is inside. r' = r (1 - (2d + 1) / 24 min(h/r, 1)^2) leaves the ball's second moment about its centre what it is, to
     fourth order. With 21 to 37 nodes in a disc that moment is within 1.5 % of the disc's; by a sharp edge, which has more or fewer
-    nodes by chance, 17 % off at worst. Partial cells: Silling and Askari, Computers & Structures 83 (2005).
+    nodes by chance, 17 % off at worst. Partial cells: Seleson, CMAME 282 (2014), of peridynamics; r' is ours.
 
     All distances, `CHUNK` of them at a time: O(n q) time, which for the hundreds of points of a graph is less than any cell list
     costs. Where more than `max_degree` points lie within the radius, the ball shrinks: choose it by `degree_for`. The lists carry no
     gradient, what is gathered with them does. Raises `UsageError` for a radius or degree that is not positive.
     """
     require(radius > 0 and max_degree > 0, "radius, max_degree", "numbers > 0", (radius, max_degree))
-    edge = radius * (1 - (2 * points.shape[1] + 1) / 24 * (spacing / radius) ** 2)
+    edge = radius * (1 - (2 * points.shape[1] + 1) / 24 * min(spacing / radius, 1.0) ** 2)
     points, queries = lax.stop_gradient((points, queries))
     period = (None,) * points.shape[1] if period is None else period
     k = min(max_degree, len(points))
