@@ -6,7 +6,7 @@ sampling) as published.
 
 import math
 
-from _burgers import Preset, TrainConfig, data, main, row, smoke
+from _burgers import LINE, Preset, TrainConfig, data, main, row, smoke
 
 from pdesurr.models import GNO
 
@@ -20,8 +20,8 @@ def network(train, key, width=32, depth=4, radius=0.25, nodes=128, kernel=(64, 3
 
 ROW = row("GNO", network, {
     "smoke": smoke(width=8, depth=2, kernel=(8,), nodes=64),
-    "cpu": Preset(data(128), TrainConfig(epochs=100, batch_size=20, learning_rate=2e-3)),
-}, allowed={"cpu": 0.0555})
+    "cpu": Preset(data(128), TrainConfig(epochs=40, batch_size=20, learning_rate=2e-2, optimiser="muon")),
+}, symmetries=LINE, allowed={"cpu": 0.0555})
 
 if __name__ == "__main__":
     main(ROW)
