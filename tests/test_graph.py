@@ -37,7 +37,7 @@ def test_neighbours_are_those_of_brute_force(period, degree, chunk, monkeypatch)
         gap[..., 0] -= np.round(gap[..., 0])
     distance = np.linalg.norm(gap, axis=-1)
     for i, row in enumerate(distance):
-        found = np.asarray(links.index[i])[np.asarray(links.mask[i])]
+        found = np.asarray(links.index[i])[np.asarray(links.share[i]) > 0]
         wanted = np.argsort(row)[: min(degree, int((row <= 0.3).sum()))]
         assert found.tolist() == wanted.tolist()
     assert degree == 60 or (distance <= 0.3).sum(1).max() > degree
@@ -62,7 +62,7 @@ def test_neighbours_under_vmap_are_those_of_each_and_compile_once():
 def test_degree_for_is_seldom_exceeded():
     assert degree_for(300, 0.25, 2) < 100 and degree_for(10, 0.5, 2) == 10
     points = cloud(300)
-    most = neighbours(points, points, 0.25, 300, (1.0, 1.0)).mask.sum(1)
+    most = neighbours(points, points, 0.25, 300, (1.0, 1.0)).share.sum(1)
     assert float(jnp.mean(most > degree_for(300, 0.25, 2))) < 0.01
 
 

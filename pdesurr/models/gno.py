@@ -6,9 +6,8 @@ from typing import Any
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jax import lax
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Float
 
 from pdesurr.checks import is_number, require, require_counts, require_list_of_counts
 from pdesurr.fields import Grid
@@ -16,7 +15,7 @@ from pdesurr.nn import coordinates
 from pdesurr.nn.activation import gelu
 from pdesurr.nn.cloud import Cloud, asked_cloud, collected, dealt, input_cloud
 from pdesurr.nn.coordinates import Period
-from pdesurr.nn.graph import KernelIntegral, degree_for, edges, neighbours, reassemble, shuffled, slices, sub_grids
+from pdesurr.nn.graph import KernelIntegral, degree_for, edges, neighbours, reassemble, shuffled, slices, spacing, sub_grids
 from pdesurr.nn.mlp import MLP, rows
 from pdesurr.nn.points import Points, unflat
 from pdesurr.types import Key, Samples
@@ -48,8 +47,9 @@ class GNO(eqx.Module):
     input (inverse square of the distance) and the answer on the input's own points is the same either way.
     More than `nodes` points are dealt into graphs of at most so many, each with its share of `x`, and the answers put together again:
     cost n * nodes * ball, and the density that training saw. The nodes of a grid are dealt into grids of every s-th node (`sub_grids`),
-    whose sums are quadratures; other points, and with a `key` those of a grid too, at random (Nystrom sampling). A
-    training step is fast when the objective asks for few points: `objectives.SampledL2`.
+    whose sums are quadratures with partial cells at the ball's edge (`nn.graph.neighbours`); other points, and with a `key` those
+    of a grid too, at random (Nystrom sampling). A training step is fast when the objective asks for few points:
+    `objectives.SampledL2`.
     `kernel`: hidden widths of the kernel's perceptron, the last its rank: the kernel's matrices span that many dimensions plus
     one. `period`: per axis the period of x, or None. `max_degree`: neighbours kept, the nearest; None = what `nodes` points in a
     box of volume 1 need (a larger box needs less: say so to save time). Where it is too small the ball shrinks.
@@ -102,18 +102,18 @@ class GNO(eqx.Module):
         asked = asked_cloud(a, x, senders, self.period)
         groups = math.ceil(len(senders.points) / self.nodes)
         if groups == 1:
-            u = self.graph(senders, asked)
+            u = self.graph(senders, asked, spacing(a.points))
         elif key is None and isinstance(a.points, Grid):
-            u = self._on_sub_grids(senders, asked, sub_grids(a.points.shape, self.nodes))
+            u = self._on_sub_grids(senders, asked, a.points)
         else:
             u = self._graphs(senders, asked, groups, key)
         return unflat(u, a.points if x is None else x)
 
     @eqx.filter_jit  # called outside jit it is one program, not hundreds
-    def graph(self, senders: Cloud, asked: Cloud | None) -> Float[Array, "q out"]:
-        """One graph of all `senders`; the answer at `asked`, or at themselves."""
+    def graph(self, senders: Cloud, asked: Cloud | None, h: float = 0.0) -> Float[Array, "q out"]:
+        """One graph of all `senders`, a lattice of spacing `h` or scattered; the answer at `asked`, or at themselves."""
         receivers = senders.followed_by(asked)
-        links = neighbours(senders.points, receivers.points, self.radius, self.max_degree, self.period)
+        links = neighbours(senders.points, receivers.points, self.radius, self.max_degree, self.period, h)
         weights = links.weights(senders.weights)
         e = edges(links, senders.points, senders.values, receivers.points, receivers.known, self.radius, self.period)
         bases = [layer.kernel.basis(e, weights) for layer in self.layers]
@@ -123,19 +123,20 @@ class GNO(eqx.Module):
             v = gelu(rows(layer.skip, v) + layer.kernel(basis, weights, v[links.index]))
         return self.head(v if asked is None else v[len(senders.points):])
 
-    def _on_sub_grids(self, senders: Cloud, asked: Cloud | None, members: Int[np.ndarray, "g size"]) -> Float[Array, "q out"]:
-        """One graph for each row of `members`, one after the other. A place beyond the last node is a node that is not heard."""
-        n = len(senders.points)
+    def _on_sub_grids(self, senders: Cloud, asked: Cloud | None, grid: Grid) -> Float[Array, "q out"]:
+        """One graph for each of the sub-grids, one after the other. A place beyond the last node is a node that is not heard."""
+        n, members = len(senders.points), sub_grids(grid.shape, self.nodes)
+        h = spacing(grid, len(members))
 
         def share(row: Array) -> Cloud:
             cloud = senders[jnp.minimum(row, n - 1)]
             return eqx.tree_at(lambda c: c.weights, cloud, jnp.where(row < n, cloud.weights, 0))
 
         if asked is None:
-            u = lax.map(jax.checkpoint(lambda row: self.graph(share(row), None)), jnp.asarray(members))
+            u = lax.map(jax.checkpoint(lambda row: self.graph(share(row), None, h)), jnp.asarray(members))
             return jnp.zeros((n, u.shape[-1]), u.dtype).at[members.ravel()].set(u.reshape(-1, u.shape[-1]), mode="drop")
         shares = dealt(len(asked.points), len(members))
-        u = lax.map(jax.checkpoint(lambda ij: self.graph(share(ij[0]), asked[ij[1]])), (jnp.asarray(members), shares))
+        u = lax.map(jax.checkpoint(lambda ij: self.graph(share(ij[0]), asked[ij[1]], h)), (jnp.asarray(members), shares))
         return collected(u, len(asked.points))
 
     def _graphs(self, senders: Cloud, asked: Cloud | None, groups: int, key: Key | None) -> Float[Array, "q out"]:

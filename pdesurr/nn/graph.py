@@ -10,26 +10,29 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
-from jaxtyping import Array, Bool, Float, Int
+from jaxtyping import Array, Float, Int
 
 from pdesurr.checks import require
+from pdesurr.fields import Grid
 from pdesurr.nn.activation import gelu
 from pdesurr.nn.coordinates import Period
 from pdesurr.nn.mlp import MLP
+from pdesurr.nn.points import Points
 from pdesurr.types import Key
 
 CHUNK = 1 << 20  # pairs of points whose distances are held at a time
 
 
 class Links(eqx.Module):
-    """Who hears whom: row i lists the senders of receiver i, padded to one length. `mask` is False on the padding."""
+    """Who hears whom: row i lists the senders of receiver i, padded to one length. `share`: how much of a sender counts, in [0, 1];
+    0 on the padding."""
 
     index: Int[Array, "q k"]
-    mask: Bool[Array, "q k"]
+    share: Float[Array, "q k"]
 
     def weights(self, measure: Float[Array, " n"]) -> Float[Array, "q k"]:
-        """Weights of the mean over each neighbourhood, w_ij = m_j / sum_j m_j; 0 on padding, and all 0 where there is no neighbour."""
-        w = jnp.where(self.mask, measure[self.index], 0)
+        """Weights of the mean over each neighbourhood, w_ij = s_ij m_j / sum_j s_ij m_j; all 0 where there is no neighbour."""
+        w = self.share * measure[self.index]
         total = jnp.sum(w, axis=1, keepdims=True)
         return w / jnp.where(total > 0, total, 1)
 
@@ -46,14 +49,20 @@ def displacement(to: Float[Array, "*q d"], start: Float[Array, "*p d"], period: 
 
 
 def neighbours(points: Float[Array, "n d"], queries: Float[Array, "q d"], radius: float, max_degree: int,
-               period: Period | None = None) -> Links:
+               period: Period | None = None, spacing: float = 0.0) -> Links:
     """For each query the points at most `radius` away, the nearest `max_degree` of them, nearest first.
+
+    Points of a lattice whose `spacing` h is given count less and less across the ball's edge, from r' - h/2 to r' + h/2: as by the part of
+    their cells that is inside. r' = r (1 - (2d + 1) / 24 (h/r)^2), so that the ball's second moment about its centre stays what it is,
+    to fourth order. Without that a lattice's sum depends on which nodes happen to lie within the edge (here up to 17 % of that moment
+    at 30 nodes in the ball, with it 2 %). Partial cells: Silling and Askari, Computers & Structures 83 (2005).
 
     All distances, `CHUNK` of them at a time: O(n q) time, which for the hundreds of points of a graph is less than any cell list
     costs. Where more than `max_degree` points lie within the radius, the ball shrinks: choose it by `degree_for`. The lists carry no
     gradient, what is gathered with them does. Raises `UsageError` for a radius or degree that is not positive.
     """
     require(radius > 0 and max_degree > 0, "radius, max_degree", "numbers > 0", (radius, max_degree))
+    edge = radius * (1 - (2 * points.shape[1] + 1) / 24 * (spacing / radius) ** 2)
     points, queries = lax.stop_gradient((points, queries))
     period = (None,) * points.shape[1] if period is None else period
     k = min(max_degree, len(points))
@@ -61,7 +70,9 @@ def neighbours(points: Float[Array, "n d"], queries: Float[Array, "q d"], radius
     def nearest(x: Float[Array, " d"]) -> tuple[Array, Array]:
         square = jnp.sum(displacement(points, x[None], period) ** 2, axis=1)
         negative, index = lax.top_k(-square, k)
-        return index, -negative <= radius**2
+        if not spacing:
+            return index, (-negative <= radius**2).astype(square.dtype)
+        return index, jnp.clip((edge - jnp.sqrt(-negative)) / spacing + 0.5, 0, 1)
 
     if len(queries) * len(points) <= CHUNK:
         return Links(*jax.vmap(nearest)(queries))
@@ -104,6 +115,12 @@ def sub_grids(shape: tuple[int, ...], most: int) -> Int[np.ndarray, "g size"]:
         flat = np.ravel_multi_index(np.minimum(places, np.asarray(shape) - 1).T, shape)
         rows.append(np.sort(np.where(inside, flat, total)))
     return np.stack(rows)
+
+
+def spacing(x: Points, grids: int = 1) -> float:
+    """The distance of neighbouring nodes on one of as many equal sub-grids of a grid, the geometric mean over axes; 0 for scattered
+    points. Where the nodes are not equispaced, that of the middle weight."""
+    return float(np.median(x.weights) * grids) ** (1 / x.ndim) if isinstance(x, Grid) else 0.0
 
 
 def interpolate(points: Float[Array, "n d"], values: Float[Array, "n c"], queries: Float[Array, "q d"],
