@@ -1,6 +1,7 @@
 """What experiments can be told on the command line."""
 
 import argparse
+import os
 import re
 import sys
 from collections.abc import Iterable
@@ -46,4 +47,6 @@ def as_folder(text: str) -> Path:
     there = next((p for p in (path, *path.parents) if p.exists()), path)
     if there.exists() and not there.is_dir():
         raise argparse.ArgumentTypeError(f"{there} is a file: give a folder, or a name that nothing has yet")
+    if there.exists() and not os.access(there, os.W_OK):
+        raise argparse.ArgumentTypeError(f"{there} may not be written to: give another folder")
     return path

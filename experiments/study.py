@@ -10,6 +10,7 @@ the row says it should be. `python experiments/record.py neural_operators/NAME .
 """
 
 import dataclasses
+import functools
 import json
 import sys
 import time
@@ -17,12 +18,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 from experiments.options import arguments, remark, slug
-from pdesurr import recipes
+from pdesurr import metrics, recipes
 from pdesurr._files import read_json, write_json
 from pdesurr.allocator import tune_allocator
 from pdesurr.checks import require
@@ -32,7 +34,7 @@ from pdesurr.data.scaling import ChannelScaler, Scaled, encoded
 from pdesurr.data.sources import AbstractSource, ArraySource
 from pdesurr.data.windows import WindowSource
 from pdesurr.fields.symmetries import Symmetry
-from pdesurr.models import Ensemble, RollOut, Smoothed, Symmetrised
+from pdesurr.models import RollOut, Smoothed, Symmetrised
 from pdesurr.models.smoothed import with_averages
 from pdesurr.objectives import RolledOut, relative_l2
 from pdesurr.pdes import AbstractPDE
@@ -40,6 +42,7 @@ from pdesurr.surrogates import Surrogate, compare, save_surrogate
 from pdesurr.surrogates.assess import make_surrogate, summary
 from pdesurr.train import TrainConfig, fit
 from pdesurr.types import Model, Objective, parameter_count
+from pdesurr.uq.estimates import in_batches
 from pdesurr.workflow import environment, scalers
 
 RUNS = Path("runs")
@@ -140,10 +143,11 @@ def run(row: Row, preset_name: str, out: Path, seeds: tuple[int, ...], say: Call
     files = make_data(preset.data, out / "data", say)
     label = slug(row.table, row.name, preset_name)
     found = [one_seed(row, preset, seed, files, out / label / f"seed-{seed}", say) for seed in seeds]
-    surrogates, parts = [s for s, _ in found], [p for _, p in found]
+    surrogate, parts = found[0][0], [p for _, p in found]
     over_seeds = lambda name: {s: spread([p[name][s]["mean"] for p in parts]) for s in parts[0][name]}  # noqa: E731
     errors = over_seeds("errors")
-    together = {"errors_together": tested(ensemble(surrogates), preset.data, files["test"][0], say)} if len(seeds) > 1 else {}
+    mean = [np.mean(u, axis=0) for u in zip(*(p["answers"] for p in parts), strict=True)]
+    together = {"errors_together": tested(mean, preset.data, files["test"][0], say)} if len(seeds) > 1 else {}
     trained_at = next(iter(errors))
     info = read_info(files["train"][0])
     result = {
@@ -155,7 +159,7 @@ def run(row: Row, preset_name: str, out: Path, seeds: tuple[int, ...], say: Call
         "dataset_sha256": {name: read_info(path).sha256 for name, (path, _) in files.items()}, "environment": environment(),
     }
     say("timing the surrogate and the reference solver ...")
-    return result | solver_beside(preset, surrogates[0], files["test"][0], errors[trained_at]["mean"], result)
+    return result | solver_beside(preset, surrogate, files["test"][0], errors[trained_at]["mean"], result)
 
 
 def one_seed(row: Row, preset: Preset, seed: int, files: dict[str, tuple[Path, float]], folder: Path,
@@ -180,34 +184,36 @@ def one_seed(row: Row, preset: Preset, seed: int, files: dict[str, tuple[Path, f
         result.model = Scaled(rolled, *scaler)
     surrogate, more = make_surrogate(result, train, training, files["train"][0]), {}
     if row.symmetrised:
-        more = {"errors_of_one_image": tested(surrogate, data, files["test"][0], say)}
-        surrogate = with_model(surrogate, Symmetrised(surrogate.model.model, row.symmetrised))
-    errors = tested(surrogate, data, files["test"][0], say)
+        more = {"errors_of_one_image": tested(answers(surrogate, data, files["test"][0]), data, files["test"][0], say)}
+        images = Symmetrised(surrogate.model.model, row.symmetrised)
+        surrogate = Surrogate(dataclasses.replace(surrogate.model, model=images), surrogate.spec)
+    found = answers(surrogate, data, files["test"][0])
+    errors = tested(found, data, files["test"][0], say)
     surrogate = Surrogate(surrogate.model, dataclasses.replace(surrogate.spec, errors=errors))
     save_surrogate(surrogate, folder / "bundle", overwrite=True)
-    return surrogate, {"errors": errors, "validation": float(result.best_metric), "parameters": parameter_count(network),
+    return surrogate, {"errors": errors, "validation": float(result.best_metric), "parameters": parameter_count(network), "answers": found,
                        "training_seconds": sum(r["seconds"] for r in result.history), **more}
 
 
-def ensemble(surrogates: list[Surrogate]) -> Surrogate:
-    """The mean answer of all seeds."""
-    return with_model(surrogates[0], Ensemble.of([s.model.model for s in surrogates]))
-
-
-def with_model(surrogate: Surrogate, model: Model) -> Surrogate:
-    """Another model between the same normalisers."""
-    return Surrogate(dataclasses.replace(surrogate.model, model=model), surrogate.spec)
-
-
-def tested(surrogate: Surrogate, data: Data, file: Path, say: Callable[[str], None]) -> dict[str, dict[str, float]]:
-    """The test errors at every resolution."""
-    errors = {}
+def answers(surrogate: Surrogate, data: Data, file: Path) -> list[np.ndarray]:
+    """What it says of the test samples, at every resolution."""
+    ask, found = eqx.filter_jit(lambda f, a: f(a)), []
     for stride in data.tests:
         test = open_dataset(file, stride=stride)
         batch = max(1, min(20, CACHED // int(np.prod(test.grid.shape))))
-        found = compare.sample_errors(surrogate, test.inputs, test.outputs, test.grid, batch)
-        errors["x".join(map(str, test.grid.shape))] = summary(found)
-        say(f"  relative L2 at {test.grid.shape}: {found.mean():.4f}")
+        parts = [ask(surrogate, jnp.asarray(test.inputs[i : i + batch], jnp.float32)) for i in range(0, len(test), batch)]
+        found.append(np.concatenate([np.asarray(part) for part in parts]))
+    return found
+
+
+def tested(found: list[np.ndarray], data: Data, file: Path, say: Callable[[str], None]) -> dict[str, dict[str, float]]:
+    """The test errors of `answers`."""
+    errors = {}
+    for stride, u in zip(data.tests, found, strict=True):
+        test = open_dataset(file, stride=stride)
+        each = in_batches(functools.partial(metrics.relative_l2, grid=test.grid), u, test.outputs)
+        errors["x".join(map(str, test.grid.shape))] = summary(each)
+        say(f"  relative L2 at {test.grid.shape}: {each.mean():.4f}")
     return errors
 
 

@@ -35,7 +35,7 @@ def test_the_table_has_the_fixed_form():
         assert (line["obtained"] is None) == (line["status"] == "not run")
 
 
-def test_a_file_is_no_place_for_runs(tmp_path, capsys):
+def test_a_file_is_no_place_for_runs_nor_what_is_read_only(tmp_path, capsys, monkeypatch):
     arguments = importlib.import_module("experiments.options").arguments
     (tmp_path / "file").touch()
     parser = arguments("", ["cpu"], out="runs")
@@ -44,6 +44,10 @@ def test_a_file_is_no_place_for_runs(tmp_path, capsys):
         with pytest.raises(SystemExit):
             parser.parse_args(["--out", str(tmp_path / name)])
         assert "file is a file" in capsys.readouterr().err
+    monkeypatch.setattr("os.access", lambda path, mode: path != tmp_path)
+    with pytest.raises(SystemExit):
+        parser.parse_args(["--out", str(tmp_path / "new")])
+    assert "may not be written to" in capsys.readouterr().err
 
 
 def test_a_record_takes_up_more_seeds():

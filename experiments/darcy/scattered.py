@@ -101,7 +101,7 @@ def run(size: Size) -> dict[str, Any]:
     model = Scaled(network, *(fit_scaler(np.asarray(v)) for v in train))
     began = time.perf_counter()
     result = fit(model, ArraySource(*train, grid), OnCloud(cloud, size.points),
-                 TrainConfig(epochs=size.epochs, batch_size=min(10, size.samples[0]), learning_rate=3e-3),
+                 TrainConfig(epochs=size.epochs, batch_size=min(10, size.samples[0]), learning_rate=1e-2, optimiser="muon"),
                  validate=ArraySource(*validation, grid), devices=jax.devices()[:1])
     seconds = time.perf_counter() - began
     a, u = (Samples(grid, v) for v in test)

@@ -38,8 +38,9 @@ class GNO(eqx.Module):
 
         v -> gelu(W v + K v + b),    (K v)(x) = mean over |y - x| <= radius of K(x, y, a(x), a(y)) v(y),
 
-    K a perceptron with a matrix of `width`^2 numbers as output. The mean is by the grid's quadrature weights; scattered points
-    count alike. `shared`: one layer for all depths, as published; else one each.
+    K a perceptron with a matrix of `width`^2 numbers as output. The mean is by the grid's quadrature weights, with partial cells at
+    the ball's edge (`nn.graph.neighbours`); scattered points count alike. `shared`: one layer for all depths, as published; else
+    one each.
 
     Shapes: values `(*grid, in_channels)` or `(n, in_channels)`, to values `(..., out_channels)` at `x`. Reads no `a.params`.
     `x`: the input's points (also None) or any others. Those listen to the input's points in every layer and are never heard, so
@@ -47,9 +48,8 @@ class GNO(eqx.Module):
     input (inverse square of the distance) and the answer on the input's own points is the same either way.
     More than `nodes` points are dealt into graphs of at most so many, each with its share of `x`, and the answers put together again:
     cost n * nodes * ball, and the density that training saw. The nodes of a grid are dealt into grids of every s-th node (`sub_grids`),
-    whose sums are quadratures with partial cells at the ball's edge (`nn.graph.neighbours`); other points, and with a `key` those
-    of a grid too, at random (Nystrom sampling). A training step is fast when the objective asks for few points:
-    `objectives.SampledL2`.
+    whose sums are quadratures; other points, and with a `key` those of a grid too, at random (Nystrom sampling). A
+    training step is fast when the objective asks for few points: `objectives.SampledL2`.
     `kernel`: hidden widths of the kernel's perceptron, the last its rank: the kernel's matrices span that many dimensions plus
     one. `period`: per axis the period of x, or None. `max_degree`: neighbours kept, the nearest; None = what `nodes` points in a
     box of volume 1 need (a larger box needs less: say so to save time). Where it is too small the ball shrinks.
