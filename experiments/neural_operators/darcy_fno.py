@@ -13,7 +13,7 @@ def network(train, key, modes=12, width=32, head_width=128):
 
 ROW = row("FNO", network, {
     "smoke": smoke(modes=4, width=8, head_width=8),
-    "cpu": Preset(data(), TrainConfig(epochs=120, batch_size=20, learning_rate=3e-3)),
+    "cpu": Preset(data(), TrainConfig(epochs=60, batch_size=5, learning_rate=1e-2, optimiser="muon")),
     "paper": Preset(data(), TrainConfig(epochs=500, batch_size=20, learning_rate=1e-3), (0, 1, 2)),
 }, objective=relative_h1, allowed={"cpu": 0.0108})
 
