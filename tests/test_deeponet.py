@@ -34,6 +34,17 @@ def test_answers_anywhere_and_reads_resampled_sensors():
     np.testing.assert_allclose(model(Samples(fine, GRID.resample(low, 48)), GRID), model(Samples(GRID, low)), atol=1e-5)
 
 
+def test_between_walls_the_sensors_are_read_off_a_finer_grid():
+    """Nested nodes have the sensors among them; elsewhere a bilinear input stays what it is."""
+    sensors = Grid([UniformBasis(5), UniformBasis(4, 0.0, 2.0)])
+    model = DeepONet(1, 1, (5, 4), 8, 1, 3, key=KEY)
+    a = jax.random.normal(KEY, (13, 10, 1))
+    nested = Samples(sensors.with_shape(13, 10), a)
+    np.testing.assert_allclose(model(nested, sensors), model(Samples(sensors, a[::3, ::3])), atol=1e-6)
+    bilinear = lambda grid: Samples(grid, jnp.asarray((1 + grid.nodes).prod(-1, keepdims=True), jnp.float32))  # noqa: E731
+    np.testing.assert_allclose(model(bilinear(sensors.with_shape(7, 3)), sensors), model(bilinear(sensors)), atol=1e-5)
+
+
 @pytest.mark.parametrize("grid", [Grid([ChebyshevBasis(9), FourierBasis(8)]), Grid([UniformBasis(9), UniformBasis(8)])])
 def test_modes_are_orthogonal_and_give_the_outputs_back(grid):
     outputs = np.random.default_rng(0).normal(size=(5, 9, 8, 2))
@@ -83,9 +94,9 @@ def test_without_modes_nothing_is_a_number():
 
 
 def test_refusals_name_the_argument():
-    model, walls = DeepONet(1, 1, (16,), 8, 1, 3, key=KEY), Grid([UniformBasis(20)])
-    with pytest.raises(UsageError, match="with a transform"):
-        model(Samples(walls, jnp.zeros((20, 1))))
+    model, mixed = DeepONet(1, 1, (16,), 8, 1, 3, key=KEY), Grid([FourierBasis(20), UniformBasis(20)])
+    with pytest.raises(UsageError, match="all have a transform or all are uniform"):
+        DeepONet(1, 1, (16, 16), 8, 1, 3, key=KEY)(Samples(mixed, jnp.zeros((20, 20, 1))))
     with pytest.raises(UsageError, match="sensors are a grid's nodes"):
         model(Samples(jnp.zeros((16, 1)), A))
     with pytest.raises(UsageError, match="16, 1"):

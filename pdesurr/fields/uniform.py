@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from pdesurr.checks import require
-from pdesurr.fields._basis import AbstractBasis, check_interval
+from pdesurr.fields._basis import AbstractBasis, check_interval, matrix_along
 
 Ends = Literal["closed", "left", "cells"]
 
@@ -59,6 +59,10 @@ class UniformBasis(AbstractBasis):
             last = (3 * u[-1] - 4 * u[-2] + u[-3]) / 2
             u = jnp.concatenate([first[None], inner, last[None]]) / self.spacing
         return jnp.moveaxis(u, 0, axis)
+
+    def interpolate(self, u: Array, axis: int, x: Float[np.ndarray, " p"]) -> Array:
+        """Values at `x` along `axis`: linear between nodes, constant beyond the outermost."""
+        return matrix_along(np.stack([np.interp(x, self.nodes, row) for row in np.eye(self.n)], axis=-1), u, axis)
 
     def with_n(self, n: int) -> "UniformBasis":
         return UniformBasis(n, self.lower, self.upper, self.ends)

@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from pdesurr.checks import expected, require, require_counts, require_list_of_counts
-from pdesurr.fields import Grid
+from pdesurr.fields import Grid, UniformBasis
 from pdesurr.nn import coordinates
 from pdesurr.nn.activation import Activation
 from pdesurr.nn.coordinates import Period
@@ -27,7 +27,8 @@ class DeepONet(eqx.Module):
     Shapes: values `(*grid, in_channels)` on a grid of `sensors` nodes per axis, to values `(..., out_channels)` at `x`: the
     input's grid (also None), another grid, or points `(n, d)`, anywhere. Reads no `a.params`.
     The sensors are fixed. An input on another number of nodes is resampled to them where the grid's bases have a transform (what
-    the sensors cannot resolve is cut off), and refused elsewhere, as are scattered points.
+    the sensors cannot resolve is cut off), read there, linear between its nodes, where they are uniform without one, and refused
+    elsewhere, as are scattered points.
     `period`: per axis the period of x, or None: such an axis enters by cosine and sine, so that the output is periodic.
     Between walls twice the axis's length keeps every point apart and is learned sooner than x itself.
     Good values: width 128, depth 3, basis 64-128.
@@ -154,6 +155,12 @@ def at_sensors(a: Samples, sensors: tuple[int, ...], channels: int) -> Float[Arr
     require(grid.ndim == len(sensors), "a.points", f"a grid of {len(sensors)} axes, as in sensors={sensors}", grid)
     if grid.shape == sensors:
         return a.values.reshape(1, -1)
-    require(grid.spectral, "a.points", f"a grid of the sensors' shape {sensors}, or one with a transform", grid,
-            "interpolate the samples to the sensors first")
-    return grid.resample(a.values, *sensors).reshape(1, -1)
+    if grid.spectral:
+        return grid.resample(a.values, *sensors).reshape(1, -1)
+    values = a.values
+    for axis, (basis, n) in enumerate(zip(grid.bases, sensors, strict=True)):
+        if not isinstance(basis, UniformBasis):
+            raise expected("a.points", f"a grid of the sensors' shape {sensors}, or of axes that all have a transform or all are uniform",
+                           grid, "interpolate the samples to the sensors first")
+        values = basis.interpolate(values, axis, basis.with_n(n).nodes)
+    return values.reshape(1, -1)
