@@ -56,7 +56,7 @@ def test_evaluate_predict_inspect(folder, capsys):
     for path in (folder / "set.h5", folder / "run", out):
         assert main(["inspect", str(path)]) == 0
     text = capsys.readouterr().out
-    for words in ("nu", "sha256", "Burgers", "NaN", "float32"):
+    for words in ("nu", "sha256", "Burgers", "NaN", "float32", "adamw"):
         assert words.lower() in text.lower(), words
 
 

@@ -21,7 +21,7 @@ from pdesurr.train import FitResult, TrainConfig
 
 def make_surrogate(result: FitResult, train: Dataset, training: TrainConfig, path: Path) -> Surrogate:
     """The trained model with its spec, before any test."""
-    kept = {name: getattr(training, name) for name in ("epochs", "batch_size", "learning_rate", "seed")}
+    kept = {name: getattr(training, name) for name in ("epochs", "batch_size", "optimiser", "learning_rate", "seed")}
     return Surrogate(result.model, make_spec(train, {**kept, "best_step": int(result.state.best_step)}, path))
 
 
