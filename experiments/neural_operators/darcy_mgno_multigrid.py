@@ -13,7 +13,7 @@ def network(train, key, width=24, depth=5):
 
 ROW = row("MgNO", network, {
     "smoke": smoke(width=6, depth=2),
-    "cpu": Preset(data(tests=(5,)), TrainConfig(epochs=90, batch_size=8, learning_rate=4e-3, ema_decay=0.995, optimiser="muon"), (0,),
+    "cpu": Preset(data(tests=(5,)), TrainConfig(epochs=50, batch_size=4, learning_rate=4e-3, ema_decay=0.995, optimiser="muon"), (0,),
                   {"width": 16, "depth": 4}),
     "paper": Preset(data(tests=(5,)), TrainConfig(epochs=500, batch_size=8, learning_rate=5e-4), (0, 1, 2)),
 }, objective=relative_h1, allowed={"cpu": 0.0036})
