@@ -22,6 +22,9 @@ HERE = Path(__file__).resolve().parent
 
 
 def main() -> int:
+    if len(sys.argv) < 3:
+        print(__doc__)
+        return 0 if sys.argv[1:] in (["-h"], ["--help"]) else 2
     join = sys.argv[1] == "--join"
     name, *command = sys.argv[1 + join :]
     commit = subprocess.run(["git", "rev-parse", "HEAD"], cwd=HERE, capture_output=True, text=True, check=True).stdout.strip()

@@ -147,7 +147,7 @@ def run(row: Row, preset_name: str, out: Path, seeds: tuple[int, ...], say: Call
     over_seeds = lambda name: {s: spread([p[name][s]["mean"] for p in parts]) for s in parts[0][name]}  # noqa: E731
     errors = over_seeds("errors")
     mean = [np.mean(u, axis=0) for u in zip(*(p["answers"] for p in parts), strict=True)]
-    together = {"errors_together": tested(mean, preset.data, files["test"][0], say)} if len(seeds) > 1 else {}
+    together = {"errors_together": tested(mean, preset.data, files["test"][0], say, " of the seeds together")} if len(seeds) > 1 else {}
     trained_at = next(iter(errors))
     info = read_info(files["train"][0])
     result = {
@@ -184,7 +184,8 @@ def one_seed(row: Row, preset: Preset, seed: int, files: dict[str, tuple[Path, f
         result.model = Scaled(rolled, *scaler)
     surrogate, more = make_surrogate(result, train, training, files["train"][0]), {}
     if row.symmetrised:
-        more = {"errors_of_one_image": tested(answers(surrogate, data, files["test"][0]), data, files["test"][0], say)}
+        one = answers(surrogate, data, files["test"][0])
+        more = {"errors_of_one_image": tested(one, data, files["test"][0], say, " of one image")}
         images = Symmetrised(surrogate.model.model, row.symmetrised)
         surrogate = Surrogate(dataclasses.replace(surrogate.model, model=images), surrogate.spec)
     found = answers(surrogate, data, files["test"][0])
@@ -206,14 +207,14 @@ def answers(surrogate: Surrogate, data: Data, file: Path) -> list[np.ndarray]:
     return found
 
 
-def tested(found: list[np.ndarray], data: Data, file: Path, say: Callable[[str], None]) -> dict[str, dict[str, float]]:
+def tested(found: list[np.ndarray], data: Data, file: Path, say: Callable[[str], None], whose: str = "") -> dict[str, dict[str, float]]:
     """The test errors of `answers`."""
     errors = {}
     for stride, u in zip(data.tests, found, strict=True):
         test = open_dataset(file, stride=stride)
         each = in_batches(functools.partial(metrics.relative_l2, grid=test.grid), u, test.outputs)
         errors["x".join(map(str, test.grid.shape))] = summary(each)
-        say(f"  relative L2 at {test.grid.shape}: {each.mean():.4f}")
+        say(f"  relative L2 at {test.grid.shape}{whose}: {each.mean():.4f}")
     return errors
 
 

@@ -4,6 +4,8 @@ import math
 from numbers import Integral, Real
 from typing import Any
 
+LONGEST = 300  # characters of a value in a message
+
 
 class PdesurrError(Exception):
     """Base of every error this package raises on purpose; the command line prints it as one line and exits 1. `result`: what was found
@@ -45,11 +47,16 @@ def expected(what: str, required: str, received: Any, fix: str = "") -> UsageErr
 
 
 def _shown(value: Any) -> str:
-    """A value as a reader would write it; its type where that does not show it. A text with spaces is a description."""
+    """A value as a reader would write it, on one line; its type where that does not show it, of an array its shape. A text with spaces
+    is a description."""
     if isinstance(value, str) and " " in value:
         return value
+    if getattr(value, "ndim", 0) > 0 and hasattr(value, "dtype"):
+        return f"an array of shape {tuple(value.shape)}, {value.dtype}"
+    text = " ".join(repr(value).split())
+    text = text if len(text) <= LONGEST else f"{text[:LONGEST]} ..."
     plain = value is None or isinstance(value, (bool, int, float, str, tuple, list, dict))
-    return f"{value!r}" if plain else f"{value!r} ({type(value).__name__})"
+    return text if plain else f"{text} ({type(value).__name__})"
 
 
 def require(condition: bool, what: str, required: str, received: Any, fix: str = "") -> None:

@@ -56,6 +56,9 @@ def test_predict_on_batches_single_samples_and_other_resolutions(surrogate):
     np.testing.assert_allclose(surrogate.predict(np.asarray(a[0])), u[0], atol=1e-6)
     with pytest.warns(RangeWarning, match=r"resolution \(64,\) was not tested; tested were \(32,\)"):
         assert surrogate.predict(inputs(2, PDE.grid(64))).shape == (2, 64, 1)
+    untested = Surrogate(surrogate.model, dataclasses.replace(surrogate.spec, errors={}))
+    assert not untested.range_warnings(a, GRID)
+    assert "none was, training was at (32,)" in untested.range_warnings(inputs(1, PDE.grid(64)), PDE.grid(64))[0]
 
 
 def test_warnings_outside_the_trained_range(surrogate):
@@ -162,6 +165,9 @@ def test_it_is_checked_by_the_true_solver(surrogate):
     assert surrogate.error_estimate((64,)) == ERROR
     with pytest.raises((UsageError, TypeCheckError), match="shape"):
         surrogate.error_estimate(64)
+    hard = Surrogate(surrogate.model, dataclasses.replace(surrogate.spec, parameters=Burgers(nu=1e-4).parameters))
+    with pytest.raises(UsageError, match=r"\(cole_hopf\) is right for every sample on \(32,\) nodes, received 2 of 2 samples"):
+        hard.check_against_solver(Burgers(nu=1e-4), samples=2, seed=0, route="cole_hopf")
     for odd, words in (({"seed": None}, "seed"), ({"seed": 0, "samples": 2.5}, "samples")):
         with pytest.raises((UsageError, TypeCheckError), match=words):
             surrogate.check_against_solver(PDE, **odd)

@@ -308,6 +308,22 @@ def test_bad_settings_are_named(change, words):
         run(dataclasses.replace(CONFIG, **change), devices=4)
 
 
+@pytest.mark.parametrize(("name", "value", "words"), [
+    ("source", (np.zeros((32, 16, 1)),) * 2, r"ArraySource\(data.inputs, data.outputs, data.grid\)$"), ("validate", GRID, "validate: "),
+    ("model", FNO, "model: "), ("optimiser", "adamw", "(?s)optimiser.*optax.*GradientTransformation"),
+])
+def test_what_cannot_be_trained_with_is_named(name, value, words):
+    with pytest.raises((UsageError, TypeCheckError), match=words):
+        fit(**{"model": model(), "source": source(), "objective": relative_l2, "config": CONFIG, name: value})
+
+
+def test_samples_that_are_no_numbers_are_counted():
+    inputs = np.zeros((5, 16, 1), np.float32)
+    inputs[3:, 2] = np.nan
+    with pytest.raises(UsageError, match="inputs: .* in 2 of 5 samples, the first is sample 3; repair or drop"):
+        ArraySource(inputs, inputs, GRID)
+
+
 @pytest.mark.slow
 def test_kill_minus_nine_ten_times(tmp_path, child_env):
     """Killed at ten random moments, training ends with the same bits as if it had not been."""

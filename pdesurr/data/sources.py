@@ -49,7 +49,9 @@ class ArraySource(AbstractSource):
             require(hasattr(values, "ndim"), name, "an array", values)
             require(values.ndim == grid.ndim + 2 and values.shape[1:-1] == grid.shape, name,
                     f"an array (n, {', '.join(map(str, grid.shape))}, channel)", values.shape)
-            require(bool(np.isfinite(values).all()), name, "finite values", "NaN or infinity")
+            bad = ~np.isfinite(values).all(tuple(range(1, values.ndim)))
+            require(not bad.any(), name, "finite values", f"NaN or infinity in {bad.sum()} of {len(bad)} samples, the first is "
+                    f"sample {bad.argmax()}", "repair or drop those samples")
         require(len(inputs) == len(outputs) > 0, "outputs", f"{len(inputs)} samples, as many as inputs (and at least one)", len(outputs))
         self.inputs, self.outputs, self.grid = jnp.asarray(inputs), jnp.asarray(outputs), grid
 

@@ -82,4 +82,5 @@ def check_grid_period(x: Grid | Array, period: Period) -> None:
         require(fits, "points", f"a grid with the periods {period} that the model was made for", own,
                 f"make the model with dimension={len(own)} and period={own}")
     else:
-        require(x.ndim == 2 and x.shape[1] == len(period), "points", f"shape (n, {len(period)})", x.shape)
+        require(x.ndim == 2 and x.shape[1] == len(period), "points", f"shape (n, {len(period)})", x.shape,
+                f"the model was made with dimension={len(period)}")

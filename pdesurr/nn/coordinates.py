@@ -37,7 +37,7 @@ def width(period: Period) -> int:
 
 def features(x: Float[Array, "n d"], period: Period) -> Float[Array, "n f"]:
     """Per axis x_i, or (cos(2 pi x_i / p_i), sin(2 pi x_i / p_i)): what is made of these has the periods exactly."""
-    require(x.shape[1] == len(period), "points", f"shape (n, {len(period)})", x.shape)
+    require(x.shape[1] == len(period), "points", f"shape (n, {len(period)})", x.shape, "the model was made for that many axes")
     columns = []
     for i, p in enumerate(period):
         if p is None:

@@ -70,7 +70,8 @@ def only_on_grid(a: Samples, x: object, axes: int, channels: int, split: Split |
         raise expected("x", f"None or the input's own grid {grid}", x, "evaluate on the input's grid and interpolate the result")
     require(grid.ndim == axes, "a.points", f"a grid of {axes} axes, as the model was made for", grid)
     shape = (*local_shape(grid, split), channels)
-    require(a.values.ndim == axes + 2 and a.values.shape[1:] == shape, "a.values", f"shape {shape} per sample", a.values.shape[1:])
+    require(a.values.ndim == axes + 2 and a.values.shape[1:] == shape, "a.values", f"shape {shape} per sample", a.values.shape[1:],
+            f"the model was made for {axes} axes and in_channels={channels}")
     return grid
 
 

@@ -106,8 +106,9 @@ class Surrogate(eqx.Module):
     def range_warnings(self, a: Float[Array, "..."], grid: Grid) -> list[str]:
         """Sentences about what lies outside the trained range: values, norm, mean, peak, roughness, resolution."""
         found, tested = self._out_of_range(a, grid), self.spec.resolutions
-        if tested and grid.shape not in tested:
-            found.append(f"resolution {grid.shape} was not tested; tested were {', '.join(map(str, tested))}")
+        if grid.shape not in (tested or (self.spec.grid.shape,)):
+            known = f"tested were {', '.join(map(str, tested))}" if tested else f"none was, training was at {self.spec.grid.shape}"
+            found.append(f"resolution {grid.shape} was not tested; {known}")
         return found
 
     def _out_of_range(self, a: Float[Array, "..."], grid: Grid) -> list[str]:
@@ -167,7 +168,10 @@ class Surrogate(eqx.Module):
             errors = np.where(np.isfinite(errors), errors, found)
             if np.isfinite(errors).all():
                 return errors
-        raise expected("route", "one that is right for every sample (None tries all)", route, "train and check on more nodes")
+        tried = ", ".join(pde.routes if route is None else (route,))
+        raise expected("pde", f"one whose reference solver ({tried}) is right for every sample on {grid.shape} nodes",
+                       f"{np.isnan(errors).sum()} of {samples} samples for which it is not",
+                       "train on more nodes, or test on a data file (pdesurr evaluate)")
 
 
 def _shape(a: Any) -> tuple[int, ...]:

@@ -76,11 +76,14 @@ def fit(model: PyTree, source: Any, objective: Objective, config: TrainConfig, *
     require(isinstance(config, TrainConfig), "config", "a TrainConfig", config)
     for name, value in (("source", source), ("validate", validate)):
         sound = isinstance(value, AbstractSource) or (value is None and name == "validate")
-        require(sound, name, "a source of samples (ArraySource, PDESource, FileSource, ...)", value)
+        require(sound, name, "a source of samples (ArraySource, PDESource, FileSource, ...)", value,
+                "of a data file: ArraySource(data.inputs, data.outputs, data.grid)")
     check_places(devices, parallel, slices, folder)
     check_members(model, config.members)
     require(callable(objective), "objective", "a function (model, batch, key) -> (loss, metrics), such as relative_l2", objective)
-    require(callable(model), "model", "one that can be called: model(a, x)", model)
+    require(callable(model) and not isinstance(model, type), "model", "one that can be called: model(a, x)", model)
+    require(optimiser is None or isinstance(optimiser, optax.GradientTransformation), "optimiser",
+            "None (that of the config) or an optax.GradientTransformation", optimiser)
     run = _Run(model, source, objective, config, validate, validation_objective or objective,
                Path(folder) if folder is not None else None, list(devices or jax.devices()), parallel, slices, optimiser, checkpoints)
     with without_waiting(), ExitStack() as stack:
