@@ -51,8 +51,9 @@ def _shown(value: Any) -> str:
     is a description."""
     if isinstance(value, str) and " " in value:
         return value
-    if getattr(value, "ndim", 0) > 0 and hasattr(value, "dtype"):
-        return f"an array of shape {tuple(value.shape)}, {value.dtype}"
+    shape, dtype = getattr(value, "shape", ()), getattr(value, "dtype", None)
+    if shape and dtype is not None:
+        return f"an array of shape {tuple(shape)}, {dtype}"
     text = " ".join(repr(value).split())
     text = text if len(text) <= LONGEST else f"{text[:LONGEST]} ..."
     plain = value is None or isinstance(value, (bool, int, float, str, tuple, list, dict))

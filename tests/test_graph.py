@@ -71,7 +71,7 @@ def test_partial_cells_leave_the_second_moment_of_a_ball_what_it_is(d, within, x
             square = jnp.sum(points[links.index[0]] ** 2, axis=1)
             off.append(abs(float(links.weights(jnp.ones(len(points)))[0] @ square) * (d + 2) / d - 1))
     assert max(off[1::2]) < within < max(off[::2]) / 4, (max(off[1::2]), max(off[::2]))
-    alone = neighbours(points * 100, jnp.zeros((1, d)), 1.0, len(points), spacing=100 * h)
+    alone = neighbours(jnp.multiply(points, 100), jnp.zeros((1, d)), 1.0, len(points), spacing=100 * h)
     np.testing.assert_array_equal(alone.weights(jnp.ones(len(points)))[0, :2], [1, 0])  # a ball smaller than a cell: the centre
 
 

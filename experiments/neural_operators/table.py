@@ -3,9 +3,9 @@
     python experiments/neural_operators/table.py [--json]
 
 A row is one script at one resolution. Of a script's recorded presets the most expensive counts (paper, then cpu); without one its status
-is "not run" and its command (`--json`) says how to make it; "reduced" says that the preset's data are a smaller form of the published ones, "measured"
-that there is no number to hold it against. "one_image": the error before answers are averaged over symmetries, where they are;
-"together": that of the mean answer of all seeds.
+is "not run" and its command (`--json`) says how to make it; "reduced" says that the preset's data are a smaller form of the published
+ones, "measured" that there is no number to hold it against. "one_image": the error before answers are averaged over symmetries, where
+they are; "together": that of the mean answer of all seeds.
 """
 
 import importlib

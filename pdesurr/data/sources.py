@@ -50,7 +50,7 @@ class ArraySource(AbstractSource):
             require(values.ndim == grid.ndim + 2 and values.shape[1:-1] == grid.shape, name,
                     f"an array (n, {', '.join(map(str, grid.shape))}, channel)", values.shape)
             bad = ~np.isfinite(values).all(tuple(range(1, values.ndim)))
-            require(not bad.any(), name, "finite values", f"NaN or infinity in {bad.sum()} of {len(bad)} samples, the first is "
+            require(not bad.any(), name, "finite values", f"NaN or infinity in {bad.sum()} of {len(values)} samples, the first is "
                     f"sample {bad.argmax()}", "repair or drop those samples")
         require(len(inputs) == len(outputs) > 0, "outputs", f"{len(inputs)} samples, as many as inputs (and at least one)", len(outputs))
         self.inputs, self.outputs, self.grid = jnp.asarray(inputs), jnp.asarray(outputs), grid
