@@ -86,6 +86,15 @@ def test_muon_trains_on_any_devices_as_members_and_resumes(tmp_path):
     assert not np.allclose(alone[0], trained(dataclasses.replace(CONFIG, optimiser="adamw"))[0], atol=1e-3)
 
 
+def test_an_optimiser_of_ones_own_keeps_its_rate():
+    """The config's rate does not multiply it, and the result says whose it was."""
+    own = optax.chain(muon(4, warmup=CONFIG.warmup, weight_decay=CONFIG.weight_decay, clip_norm=CONFIG.clip_norm), optax.scale(1e-2))
+    for a, b in zip(trained(), trained(dataclasses.replace(CONFIG, learning_rate=1e-5), optimiser=own), strict=True):
+        np.testing.assert_allclose(a, b, atol=1e-6)
+    named = lambda o: fit(Pointwise(0), source(), relative_l2, CONFIG, devices=jax.devices()[:1], optimiser=o).optimiser  # noqa: E731
+    assert (named(None), named(own)) == ("muon", "own")
+
+
 def test_an_unknown_optimiser_is_refused():
     with pytest.raises((UsageError, TypeCheckError), match="adamw.*muon"):
         TrainConfig(optimiser="sgd")  # pyright: ignore[reportArgumentType]

@@ -21,8 +21,9 @@ from pdesurr.train import FitResult, TrainConfig
 
 def make_surrogate(result: FitResult, train: Dataset, training: TrainConfig, path: Path) -> Surrogate:
     """The trained model with its spec, before any test."""
-    kept = {name: getattr(training, name) for name in ("epochs", "batch_size", "optimiser", "learning_rate", "seed")}
-    return Surrogate(result.model, make_spec(train, {**kept, "best_step": int(result.state.best_step)}, path))
+    kept = {name: getattr(training, name) for name in ("epochs", "batch_size", "learning_rate", "seed")}
+    kept |= {"optimiser": result.optimiser, "best_step": int(result.state.best_step)}
+    return Surrogate(result.model, make_spec(train, kept, path))
 
 
 def make_spec(train: Dataset, training: dict[str, Any], path: Path) -> Spec:

@@ -43,12 +43,13 @@ LONGEST_SEGMENT = 250  # steps in one compiled call, so that a signal is heard w
 @dataclass
 class FitResult:
     """`model` has the best validated weights (the last running mean without validation); `state` is where training ended;
-    `resumed_at` the epoch an earlier call had reached (0: none)."""
+    `resumed_at` the epoch an earlier call had reached (0: none); `optimiser` the config's, or "own" where `fit` was given one."""
 
     model: Any
     state: TrainState
     history: list[dict[str, Any]] = field(default_factory=list)
     resumed_at: int = 0
+    optimiser: str = "own"
 
     @property
     def best_metric(self) -> Array:
@@ -67,6 +68,7 @@ def fit(model: PyTree, source: Any, objective: Objective, config: TrainConfig, *
     `devices` default to all, of all processes (see `processes.join`); the batch is split over them. With `slices`, each sample and the
     spectral weights are dealt to so many devices, for what is too large for one (`pdesurr.train.slices`). For an ensemble
     (`config.members`) every array of `model` has a leading member axis, and `parallel="members"` deals the members to the devices.
+    `optimiser`: any of Optax, with its own learning rate, schedule, decay and clipping; those of `config` then do not count.
     `checkpoints`: "orbax" has every process write its own share of the state while training goes on (the extra `scale`); either kind is
     found again, on any number of devices.
 
@@ -111,6 +113,7 @@ class _Run:
         require(1 <= config.batch_size <= source.size, "batch_size", f"a number from 1 to {source.size}, the samples of an epoch",
                 config.batch_size)
         self.config, self.folder, self.source = config, folder, source
+        self.optimiser = config.optimiser if optimiser is None else "own"
         self.saver = None if folder is None else SAVERS[checkpoints](folder / "checkpoints")
         self.log, self.history = None if folder is None else Log(folder), []
         self.per_epoch = source.size // config.batch_size
@@ -133,7 +136,7 @@ class _Run:
         over_members = jax.vmap if k else lambda f, **_: f
         self.data_keys = self._per_member([jax.random.fold_in(jax.random.key(s), 0) for s in config.seeds])
         keys = self._per_member([jax.random.fold_in(jax.random.key(s), 1) for s in config.seeds])
-        rates = self._per_member([jnp.asarray(r, jnp.float32) for r in config.learning_rates])
+        rates = self._per_member([jnp.asarray(1.0 if self.optimiser == "own" else r, jnp.float32) for r in config.learning_rates])
         self.create = lambda: over_members(lambda p, key, rate: TrainState.create(p, optimiser, key, rate))(params, keys, rates)
         batch_axis = 2 if k else 1
         self.plan = jax.jit(over_members(lambda key, epoch: source.plan(key, epoch), in_axes=(0, None)))
@@ -195,7 +198,7 @@ class _Run:
             raise DivergedError("the validation error was not finite after any epoch; lower learning_rate, or look at the validation data")
         weights = state.best if self.validate else state.ema
         found = eqx.combine(self.layout.whole(weights), self.static)
-        return FitResult(found, self.layout.whole(state), self.history, books["resumed_at"])
+        return FitResult(found, self.layout.whole(state), self.history, books["resumed_at"], self.optimiser)
 
     def _cut(self, state: TrainState) -> None:
         """Steps one by one where a loop of them would take a CPU far longer."""
