@@ -43,5 +43,6 @@ def strange(values: Float[Array, "n *grid c"], known: Ranges, grid: Grid, traine
         margin = MARGIN * (high - low) + 1e-3
         least, most = float(found[name].min()), float(found[name].max())
         if least < low - margin or most > high + margin:
-            said.append(f"input {name} is in [{least:.3g}, {most:.3g}] (relative), training saw [{low:.3g}, {high:.3g}]")
+            unit = "standard deviations" if name.startswith("peak") else "root mean squares"
+            said.append(f"input {name} is in [{least:.3g}, {most:.3g}] {unit}, training saw [{low:.3g}, {high:.3g}]")
     return said
