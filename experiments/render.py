@@ -150,7 +150,7 @@ def operators_cost() -> str:
         spent = r["data_seconds"] + sum(r["training_seconds"]) / len(r["seeds"])
         lines.append((f"{r['table']} {r['row']} {r['trained_at']}", number(r["errors"][r["trained_at"]]["mean"]), ms(r["surrogate_s"]),
                       ms(equal["seconds"]) if equal else "", number(within["error"]) if within else "",
-                      f"{spent:.0f} s", f"{pays:.2g} answers" if pays else "never"))
+                      f"{spent:.0f} s", f"{pays:.2g} answers" if pays else "never" if equal else ""))
     return table(("row", "error", "surrogate, a sample", "solver at equal error", "solver's error in equal time", "data and training",
                   "pays after"), lines)
 
