@@ -6,14 +6,23 @@ import subprocess
 import sys
 import time
 
+import jax
 import numpy as np
+import optax
 import pytest
 from foreign_files import well
 
 from pdesurr import load_surrogate
 from pdesurr.checks import BundleError
 from pdesurr.cli import main
-from pdesurr.data import import_arrays
+from pdesurr.data import import_arrays, open_dataset
+from pdesurr.data.scaling import Scaled
+from pdesurr.data.sources import ArraySource
+from pdesurr.models import FNO
+from pdesurr.objectives import relative_l2
+from pdesurr.surrogates.assess import make_surrogate
+from pdesurr.train import TrainConfig, fit
+from pdesurr.workflow import scalers
 
 TINY = ["--samples", "48", "--resolution", "64", "--set", "nu=0.5"]
 NETWORK = ["--modes", "5", "--width", "8", "--depth", "2", "--batch-size", "8", "--epochs", "2"]
@@ -64,6 +73,16 @@ def test_training_again_resumes_what_is_finished(folder, capsys):
     assert main(["train", str(folder / "set.h5"), "--out", str(folder / "run"), *NETWORK, "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["epochs"] == 2
     fails(capsys, 1, "another run: learning_rate", "train", folder / "set.h5", "--out", folder / "run", *NETWORK, "--learning-rate", "0.1")
+
+
+def test_a_spec_says_no_rate_of_an_optimiser_that_fit_was_given(folder):
+    data, config = open_dataset(folder / "set.h5"), TrainConfig(epochs=1, batch_size=16)
+    source = ArraySource(data.inputs, data.outputs, data.grid)
+    for own, told in ((None, {"learning_rate": config.learning_rate, "optimiser": "adamw"}), (optax.sgd(0.1), {"optimiser": "own"})):
+        model = Scaled(FNO(1, 1, (2,), 2, 1, head_width=2, key=jax.random.key(0)), *scalers(data))
+        result = fit(model, source, relative_l2, config, devices=jax.devices()[:1], optimiser=own)
+        training = make_surrogate(result, data, config, folder / "set.h5").spec.training
+        assert {k: training[k] for k in ("learning_rate", "optimiser") if k in training} == told
 
 
 def test_a_run_folder_keeps_to_its_data_and_its_objective(folder, tmp_path, capsys):

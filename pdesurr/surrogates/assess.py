@@ -20,8 +20,9 @@ from pdesurr.train import FitResult, TrainConfig
 
 
 def make_surrogate(result: FitResult, train: Dataset, training: TrainConfig, path: Path) -> Surrogate:
-    """The trained model with its spec, before any test."""
-    kept = {name: getattr(training, name) for name in ("epochs", "batch_size", "learning_rate", "seed")}
+    """The trained model with its spec, before any test. The rate of an optimiser that `fit` was given is not known: it is left out."""
+    kept = {name: getattr(training, name) for name in ("epochs", "batch_size", "learning_rate", "seed")
+            if name != "learning_rate" or result.optimiser != "own"}
     kept |= {"optimiser": result.optimiser, "best_step": int(result.state.best_step)}
     return Surrogate(result.model, make_spec(train, kept, path))
 
