@@ -40,7 +40,7 @@ from pdesurr.objectives import RolledOut, relative_l2
 from pdesurr.pdes import AbstractPDE
 from pdesurr.surrogates import Surrogate, compare, save_surrogate
 from pdesurr.surrogates.assess import make_surrogate, summary
-from pdesurr.train import TrainConfig, fit
+from pdesurr.train import FitResult, TrainConfig, fit
 from pdesurr.types import Model, Objective, parameter_count
 from pdesurr.uq.estimates import in_batches
 from pdesurr.workflow import environment, scalers
@@ -69,12 +69,14 @@ class Data:
 
 @dataclasses.dataclass(frozen=True)
 class Preset:
-    """What a preset fixes: data, training, seeds, and the arguments `size` of the row's network."""
+    """What a preset fixes: data, training, seeds, and the arguments `size` of the row's network. `first`: a training before that, on every
+    so many-th node, whose network is then `refined` for the nodes of `data`."""
 
     data: Data
     training: TrainConfig
     seeds: tuple[int, ...] = (0,)
     size: dict[str, Any] = dataclasses.field(default_factory=dict)
+    first: tuple[int, TrainConfig] | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -166,22 +168,14 @@ def one_seed(row: Row, preset: Preset, seed: int, files: dict[str, tuple[Path, f
              say: Callable[[str], None]) -> tuple[Surrogate, dict[str, Any]]:
     """Train, or go on training, and test."""
     data = preset.data
-    train, validation = (open_dataset(files[name][0], stride=data.stride) for name in ("train", "validation"))
+    result, train, seconds = trained(row, preset, seed, files, folder, say)
     scaler = row.scalers(train)
-    seen, seen_scaler = averaged(train, row.smoothed), (repeated(scaler[0], 1 + len(row.smoothed)), scaler[1])
-    network = row.network(encoded(seen, seen_scaler), jax.random.key(seed), **preset.size)
-    training = dataclasses.replace(preset.training, seed=seed)
-    say(f"{row.table} {row.name}, seed {seed}: {parameter_count(network)} parameters, {len(train)} samples at {train.grid.shape}, "
-        f"{training.epochs} epochs")
-    plan = Plan(Scaled(network, *seen_scaler), row.objective, pairs(seen), relative_l2) if row.one_step is None else one_step_plan(
-        row.one_step, network, scaler, train)
-    result = fit(plan.model, AugmentedSource(plan.source, row.symmetries), plan.objective, training, folder=folder,
-                 validation_objective=plan.validation, validate=pairs(averaged(validation, row.smoothed)))
     if row.smoothed:
         result.model = Scaled(Smoothed(result.model.model, row.smoothed), *scaler)
     if row.one_step is not None:
         rolled = RollOut(result.model.model, train.outputs.shape[-1], residual=row.one_step.residual)
         result.model = Scaled(rolled, *scaler)
+    training = dataclasses.replace(preset.training, seed=seed)
     surrogate, more = make_surrogate(result, train, training, files["train"][0]), {}
     if row.symmetrised:
         one = answers(surrogate, data, files["test"][0])
@@ -192,8 +186,30 @@ def one_seed(row: Row, preset: Preset, seed: int, files: dict[str, tuple[Path, f
     errors = tested(found, data, files["test"][0], say)
     surrogate = Surrogate(surrogate.model, dataclasses.replace(surrogate.spec, errors=errors))
     save_surrogate(surrogate, folder / "bundle", overwrite=True)
-    return surrogate, {"errors": errors, "validation": float(result.best_metric), "parameters": parameter_count(network), "answers": found,
-                       "training_seconds": sum(r["seconds"] for r in result.history), **more}
+    return surrogate, {"errors": errors, "validation": float(result.best_metric), "parameters": parameter_count(result.model),
+                       "answers": found, "training_seconds": seconds, **more}
+
+
+def trained(row: Row, preset: Preset, seed: int, files: dict[str, tuple[Path, float]], folder: Path,
+            say: Callable[[str], None]) -> tuple[FitResult, Dataset, float]:
+    """Train, or go on training: the result, the training data, and how many seconds it took in all."""
+    train, validation = (open_dataset(files[name][0], stride=preset.data.stride) for name in ("train", "validation"))
+    scaler, key, seconds = row.scalers(train), jax.random.key(seed), 0.0
+    seen, seen_scaler = averaged(train, row.smoothed), (repeated(scaler[0], 1 + len(row.smoothed)), scaler[1])
+    if preset.first is None:
+        network = row.network(encoded(seen, seen_scaler), key, **preset.size)
+    else:
+        coarse = Preset(dataclasses.replace(preset.data, stride=preset.first[0]), preset.first[1], size=preset.size)
+        before, _, seconds = trained(row, coarse, seed, files, folder / "coarse", say)
+        network = before.model.model.refined(train.grid.shape, key=key)
+    training = dataclasses.replace(preset.training, seed=seed)
+    say(f"{row.table} {row.name}, seed {seed}: {parameter_count(network)} parameters, {len(train)} samples at {train.grid.shape}, "
+        f"{training.epochs} epochs")
+    plan = Plan(Scaled(network, *seen_scaler), row.objective, pairs(seen), relative_l2) if row.one_step is None else one_step_plan(
+        row.one_step, network, scaler, train)
+    result = fit(plan.model, AugmentedSource(plan.source, row.symmetries), plan.objective, training, folder=folder,
+                 validation_objective=plan.validation, validate=pairs(averaged(validation, row.smoothed)))
+    return result, train, seconds + sum(r["seconds"] for r in result.history)
 
 
 def answers(surrogate: Surrogate, data: Data, file: Path) -> list[np.ndarray]:
@@ -297,6 +313,7 @@ def protocol(row: Row, preset: Preset) -> dict[str, str]:
             **({"answers averaged over": row.symmetrised} if row.symmetrised else {}),
             **({"averages of the input": ", ".join(map(str, row.smoothed))} if row.smoothed else {}),
             "optimiser": preset.training.optimiser, "epochs": str(preset.training.epochs), "batch": str(preset.training.batch_size),
+            **({"before": f"{preset.first[1].epochs} epochs at every {preset.first[0]}th node, then refined"} if preset.first else {}),
             **row.protocol, **{k: str(v) for k, v in preset.size.items()}}
 
 

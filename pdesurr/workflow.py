@@ -180,8 +180,10 @@ def train_model(
     """Fit a model to a data set; the state lives in `folder`. `source` replaces the stored samples by others of the same map."""
     source = source or ArraySource(train.inputs, train.outputs, train.grid)
     batches, left = divmod(source.size, training.batch_size)
-    say(f"training on {source.size} samples at {'x'.join(map(str, train.grid.shape))} nodes, {training.epochs} epochs of {batches} steps"
-        + (f" ({left} samples, drawn anew, sit out each epoch)" if left and batches else "") + " ...")
+    if batches:  # or `fit` refuses
+        nodes = "x".join(map(str, train.grid.shape))
+        say(f"training on {source.size} samples at {nodes} nodes, {training.epochs} epochs of {batches} steps"
+            + (f" ({left} samples, drawn anew, sit out each epoch)" if left else "") + " ...")
     return fit(
         model,
         source,

@@ -274,6 +274,8 @@ def test_errors_say_what_is_wrong():
         GNO(1, 1, 1, 0.5, 4, 1, kernel=(4,), key=KEY)(a, grid)
     with pytest.raises(UsageError, match="channels"):
         gno()(Samples(cloud(5), jnp.zeros((5, 2))))
+    with pytest.raises(UsageError, match="nothing to hear"):
+        GNO(1, 1, 1, 0.1, 4, 1, kernel=(4,), period=(2 * np.pi,), key=KEY)(a)
     with pytest.raises(UsageError, match="radii"):
         MultipoleGraphOperator(1, 1, 1, 4, nodes=(8, 4), radii=(1.0,), between=(1.0,), key=KEY)
     with pytest.raises(UsageError, match="power of 2"):

@@ -1,5 +1,7 @@
 """MgNO: its stencils at each kind of wall, its size against the published ones, its V-cycle and its symmetries."""
 
+from typing import Any
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -68,6 +70,52 @@ def test_a_periodic_axis_of_even_sizes_may_be_shifted():
     grid, model = Grid([FourierBasis(16)]), MgNO(1, 1, (16,), 3, 2, levels=(1, 1, 2), norm=True, key=KEY)
     a = jax.random.normal(KEY, (16, 1))
     np.testing.assert_allclose(model(Samples(grid, jnp.roll(a, 4, 0))), jnp.roll(model(Samples(grid, a)), 4, 0), atol=1e-5)
+
+
+@pytest.mark.parametrize(("coarse", "fine", "boundary"), [
+    ((UniformBasis(5, 0.0, 1.0), UniformBasis(6, 0.0, 1.0)), (UniformBasis(9, 0.0, 1.0), UniformBasis(11, 0.0, 1.0)), None),
+    ((FourierBasis(6), UniformBasis(5, 0.0, 1.0)), (FourierBasis(12), UniformBasis(9, 0.0, 1.0)), ("periodic", "neumann"))])
+def test_a_refined_model_agrees_with_the_coarse_one_at_its_nodes(coarse, fine, boundary):
+    coarse, fine = Grid(coarse), Grid(fine)
+    model = MgNO(2, 1, coarse.shape, 3, 2, levels=(2, 1), post=(1, 0), boundary=boundary, key=KEY)
+    refined = model.refined(fine.shape, key=KEY)
+    assert refined.levels == (1, 2, 1) and refined.post == (0, 1, 0) and refined.shape == fine.shape
+    arguments: dict[str, Any] = {name: tuple(value) if isinstance(value, list) else value for name, value in refined.arguments.items()}
+    assert jax.tree.structure(refined) == jax.tree.structure(MgNO(**arguments, key=KEY))
+    a = jax.random.normal(KEY, (*fine.shape, 2))
+    found = refined(Samples(fine, a))[::2, ::2]
+    np.testing.assert_allclose(found, model(Samples(coarse, a[::2, ::2])), atol=1e-5)
+    slopes = eqx.filter_grad(lambda m: jnp.sum(m(Samples(fine, a)) ** 2))(refined)
+    assert all(jnp.any(cycle.levels[0].start != 0) for cycle in slopes.cycles)
+
+
+def test_what_cannot_be_refined_says_so():
+    with pytest.raises(UsageError, match=r"shape.*17 or 18"):
+        MgNO(1, 1, (9,), 2, 1, levels=(1, 1), key=KEY).refined((20,), key=KEY)
+    with pytest.raises(UsageError, match="norm"):
+        MgNO(1, 1, (9,), 2, 1, levels=(1, 1), norm=True, key=KEY).refined((17,), key=KEY)
+
+
+@pytest.mark.parametrize("shape", [(9,), (8, 7), (5, 4, 6)])
+def test_derivatives_of_a_strided_convolution_are_those_of_plain_ones(shape):
+    """Against every second node of the convolution with stride 1, forwards, backwards and twice."""
+    keys, padding = jax.random.split(KEY, 3), ("constant", "wrap", "symmetric")[: len(shape)]
+    v, dv = jax.random.normal(keys[0], (2, 2, *shape, 2))
+    kernel, dk = jax.random.normal(keys[1], (2, *(3,) * len(shape), 2, 3))
+    every = (slice(None), *(slice(None, None, 2),) * len(shape))
+
+    def strided(v, kernel):
+        return convolve(v, kernel, padding, stride=2)
+
+    def plain(v, kernel):
+        return convolve(v, kernel, padding)[every]
+
+    def all_of(f):
+        twice = jax.grad(lambda v: jnp.sum(jax.grad(lambda v: jnp.sum(f(v, kernel) ** 3))(v) ** 2))
+        return (*jax.jvp(f, (v, kernel), (dv, dk)), jax.grad(lambda *p: jnp.sum(f(*p) ** 3), (0, 1))(v, kernel), twice(v))
+
+    for found, wanted in zip(*map(jax.tree.leaves, (all_of(strided), all_of(plain))), strict=True):
+        np.testing.assert_allclose(found, wanted, rtol=1e-4, atol=1e-5 * float(jnp.abs(wanted).max()))
 
 
 def test_refusals_name_the_argument():

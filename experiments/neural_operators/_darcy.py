@@ -47,12 +47,13 @@ def named(model: str, **fixed: Any) -> Any:
     return functools.partial(build, model, **fixed)
 
 
-def smoke(epochs: int = 2, **size: Any) -> Preset:
+def smoke(epochs: int = 2, first: tuple[int, TrainConfig] | None = None, **size: Any) -> Preset:
     """Seconds: is the script whole?"""
-    return Preset(Data("darcy_jmlr", 43, 3, 16, 8, 4, (3,), {"refinement": 1}), TrainConfig(epochs=epochs, batch_size=8), size=size)
+    stored = Data("darcy_jmlr", 43, 3, 16, 8, 4, (3,), {"refinement": 1})
+    return Preset(stored, TrainConfig(epochs=epochs, batch_size=8), size=size, first=first)
 
 
 def row(name: str, network: Any, presets: dict[str, Preset], **more: Any) -> Row:
     """A row of the Darcy table. A script whose `cpu` is `small` says reduced=("cpu",)."""
     numbers: dict[str, float] = dict(zip(NODES, PUBLISHED.get(name, ()), strict=False))
-    return Row("darcy", name, network, presets, numbers, BEST_KNOWN, **{"symmetries": SQUARE, **more})
+    return Row("darcy", name, network, presets, numbers, **{"best_known": BEST_KNOWN, "symmetries": SQUARE, **more})

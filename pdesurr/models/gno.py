@@ -55,7 +55,7 @@ class GNO(eqx.Module):
     box of volume 1 need (a larger box needs less: say so to save time). Where it is too small the ball shrinks.
 
     Good values: width 32-64, depth 6, radius .1-.25 of the box, 100-400 nodes, Adam 1e-4 to 1e-3. Cost per sample and layer:
-    nodes * max_degree * rank * width. Raises `UsageError` for a wrong channel count, dimension or period.
+    nodes * max_degree * rank * width. Raises `UsageError` for a wrong channel count, dimension or period, and a grid without neighbours.
     Source: Li et al. (arXiv 2003.03485); Kovachki et al., JMLR 24(89), section 4.1.
     """
 
@@ -101,8 +101,11 @@ class GNO(eqx.Module):
         senders = input_cloud(a, self.in_channels, self.period)
         asked = asked_cloud(a, x, senders, self.period)
         groups = math.ceil(len(senders.points) / self.nodes)
+        h = spacing(a.points, groups)
+        require(h <= self.radius, "a.points", f"nodes nearer to each other than radius={self.radius:g}, or there is nothing to hear",
+                f"a spacing of {h:.3g} in a graph of {len(senders.points) // groups} nodes", "raise radius or nodes")
         if groups == 1:
-            u = self.graph(senders, asked, spacing(a.points))
+            u = self.graph(senders, asked, h)
         elif key is None and isinstance(a.points, Grid):
             u = self._on_sub_grids(senders, asked, a.points)
         else:

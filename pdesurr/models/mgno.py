@@ -1,10 +1,13 @@
 """The multigrid neural operator MgNO: each pair of channels is joined by a learnt V-cycle. Any number of axes."""
 
+import dataclasses
+import functools
 from typing import Any
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float
 
 from pdesurr.checks import require, require_counts, require_list_of_counts
@@ -73,6 +76,23 @@ class VCycle(eqx.Module):
         return u
 
 
+def refined_cycle(old: VCycle, new: VCycle, size: tuple[int, ...]) -> VCycle:
+    """`old` below a level of its own: see `MgNO.refined`. `new`, of random kernels, has one level more."""
+    finest, second, first = new.levels[0], new.levels[1], old.levels[0]
+    assert finest.start is not None and finest.down is not None and first.start is not None
+    f, u = finest.start.shape[-2:]
+    centre = separable([np.array([0.0, 1.0, 0.0])] * len(size), f)
+    linear = separable([np.array([0.5, 1.0, 0.5] if n == 3 else [0.0, 0.5, 1.0, 0.5]) for n in size], u)
+    finest = dataclasses.replace(finest, start=jnp.zeros_like(finest.start), down=(finest.down[0], centre), up=linear)
+    first = dataclasses.replace(first, start=None, before=((second.before[0][0], first.start), *first.before))
+    return eqx.tree_at(lambda cycle: cycle.levels, new, (finest, first, *old.levels[1:]))
+
+
+def separable(profiles: list[np.ndarray], channels: int) -> Kernel:
+    """The product of a profile along each axis, each channel kept apart."""
+    return jnp.asarray(np.multiply.outer(functools.reduce(np.multiply.outer, profiles), np.eye(channels)), jnp.float32)
+
+
 def smoothed(u: Array, f: Array, pairs: tuple[tuple[Kernel, Kernel], ...], padding: tuple[str, ...]) -> Array:
     """u <- u + S (f - A u) for each pair (A, S)."""
     for a, s in pairs:
@@ -100,7 +120,7 @@ class MgNO(eqx.Module):
     Shapes: values `(*grid, in_channels)` on `a.points`, to values `(*grid, out_channels)` on the same grid. Reads no `a.params`.
     `shape`: the nodes per axis it is made for. The resolution is part of the operator: a stencil of 3 nodes means something else
     at another spacing, so a trained MgNO holds at its own. A grid of other size is refused unless all its levels are even and
-    odd where these are; add levels and train again for another resolution.
+    odd where these are; `refined` adds a level for twice the resolution, from where to train on.
     `levels`: smoothing steps on each level on the way down, finest first, or "auto" (1 each, 2 on the coarsest, which has at most 8
     nodes along the shortest axis); `post` on the way up (None: none).
     `boundary`: "periodic", "dirichlet" or "neumann" per axis; None asks the grid's bases (see `paddings`). On a periodic axis whose
@@ -163,6 +183,25 @@ class MgNO(eqx.Module):
             u = cycle(v, padding)
             v = gelu(u if bypass is None else u + at_points(bypass, v))
         return at_points(self.head, v)
+
+    def refined(self, shape: tuple[int, ...], *, key: Key) -> "MgNO":
+        """An MgNO for `shape`, 2 n - 1 or 2 n nodes along each axis of n, with one more level than this one: its answers at every second
+        node (of walls at nodes or a period) are this one's for the input at those nodes. Most of a training can so be on coarse grids,
+        in a fraction of the time, as a full multigrid method begins there (Trottenberg, Oosterlee and Schueller 2001, section 2.6).
+
+        On the new level R and P are injection and linear interpolation, S is zero, and what S leaves without effect is drawn by `key`.
+        Raises `UsageError` for another shape, and for a model with `norm`, which scales what is interpolated.
+        """
+        require_list_of_counts(shape=shape)
+        allowed = tuple(f"{2 * n - 1} or {2 * n}" for n in self.shape)
+        fits = len(shape) == len(self.shape) and all((n + 1) // 2 == m for n, m in zip(shape, self.shape, strict=True))
+        require(fits, "shape", f"({', '.join(allowed)}) nodes", tuple(shape))
+        grown = {"shape": tuple(shape), "levels": (1, *self.levels), "post": (0, *self.post), "boundary": self.boundary}
+        settings = self.arguments | grown
+        require(not settings["norm"], "norm", "a model without normalisation", True)
+        new = MgNO(**settings, key=key)
+        cycles = tuple(refined_cycle(old, cycle, sizes(tuple(shape))) for old, cycle in zip(self.cycles, new.cycles, strict=True))
+        return eqx.tree_at(lambda m: (m.cycles, m.bypasses, m.head), new, (cycles, self.bypasses, self.head), is_leaf=lambda v: v is None)
 
     def _grid(self, a: Samples, x: Grid | None) -> Grid:
         grid = only_on_grid(a, x, len(self.shape), self.in_channels)
