@@ -159,6 +159,7 @@ def run(row: Row, preset_name: str, out: Path, seeds: tuple[int, ...], say: Call
         "training_seconds": [p["training_seconds"] for p in parts], "data_seconds": sum(seconds for _, seconds in files.values()),
         "protocol": protocol(row, preset), "reference_error": info.reference_error["figure"] if info.reference_error else None,
         "dataset_sha256": {name: read_info(path).sha256 for name, (path, _) in files.items()}, "environment": environment(),
+        "samples": {name: moments(open_dataset(path, stride=preset.data.stride)) for name, (path, _) in files.items()},
     }
     say("timing the surrogate and the reference solver ...")
     return result | solver_beside(preset, surrogate, files["test"][0], errors[trained_at]["mean"], result)
@@ -315,6 +316,12 @@ def protocol(row: Row, preset: Preset) -> dict[str, str]:
             "optimiser": preset.training.optimiser, "epochs": str(preset.training.epochs), "batch": str(preset.training.batch_size),
             **({"before": f"{preset.first[1].epochs} epochs at every {preset.first[0]}th node, then refined"} if preset.first else {}),
             **row.protocol, **{k: str(v) for k, v in preset.size.items()}}
+
+
+def moments(data: Dataset) -> dict[str, float]:
+    """By which samples that another machine rounds otherwise are known to be the same."""
+    parts = {"input": np.asarray(data.inputs, np.float64), "output": np.asarray(data.outputs, np.float64)}
+    return {f"{part}_{name}": float(of(v)) for part, v in parts.items() for name, of in (("mean", np.mean), ("std", np.std))}
 
 
 def spread(values: list[float]) -> dict[str, Any]:

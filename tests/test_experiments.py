@@ -61,9 +61,13 @@ def test_a_record_takes_up_more_seeds():
     assert abs(both["errors"][shape]["mean"] - (sum(old["errors"][shape]["each"]) + 0.4) / (count + 2)) < 1e-12
     assert f" --seeds {' '.join(map(str, both['seeds']))}" in both["command"] and both["command"].count("--seeds") == 1
     assert joined(both, new | {"seeds": [9, 10]})["command"].count("--seeds") == 1
-    for wrong in ({}, {"seeds": [7, 8], "preset": "paper"}):
+    moments = {"input_mean": 0.1, "input_std": 1.0, "output_mean": 0.2, "output_std": 0.5}
+    elsewhere = {"dataset_sha256": {"train": "another"}, "samples": {"train": moments | {"output_mean": 0.2 + 1e-6}}}
+    assert joined(old | {"samples": {"train": moments}}, new | elsewhere)["seeds"] == both["seeds"]
+    other = elsewhere | {"seeds": [7, 8], "samples": {"train": moments | {"output_mean": 0.2 + 1e-3}}}
+    for wrong in ({}, {"seeds": [7, 8], "preset": "paper"}, other, {"seeds": [7, 8], "dataset_sha256": {"train": "another"}}):
         with pytest.raises(ValueError, match="seeds alone"):
-            joined(old, old | wrong)
+            joined(old | {"samples": {"train": moments}}, old | wrong)
 
 
 PHYSICS, SPECTRAL = (ROOT / "experiments" / topic for topic in ("physics_informed", "spectral"))
