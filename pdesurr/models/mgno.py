@@ -146,7 +146,8 @@ class MgNO(eqx.Module):
                  levels: tuple[int, ...] | str = "auto", post: tuple[int, ...] | None = None, boundary: tuple[str, ...] | None = None,
                  norm: bool = False, bypass: bool = True, key: Key):
         require_list_of_counts(shape=shape)
-        pre = auto_levels(tuple(shape)) if isinstance(levels, str) else tuple(levels)
+        shape = tuple(map(int, shape))  # of numpy's kind they have no methods of int, nor a place in JSON
+        pre = auto_levels(shape) if isinstance(levels, str) else tuple(levels)
         post = (0,) * len(pre) if post is None else tuple(post)
         require(levels == "auto" or not isinstance(levels, str), "levels", "'auto' or steps per level", levels)
         require_counts(in_channels=in_channels, out_channels=out_channels, width=width, depth=depth)
@@ -155,10 +156,10 @@ class MgNO(eqx.Module):
         require(min(shape) > 2 ** (len(pre) - 1), "levels", f"at most {(min(shape) - 1).bit_length()} for {shape} nodes", len(pre))
         keys = jax.random.split(key, 2 * depth + 1)
         inputs = (in_channels,) + (width,) * (depth - 1)
-        self.cycles = tuple(VCycle(i, width, tuple(shape), pre, post, norm, key=k) for i, k in zip(inputs, keys, strict=False))
+        self.cycles = tuple(VCycle(i, width, shape, pre, post, norm, key=k) for i, k in zip(inputs, keys, strict=False))
         self.bypasses = tuple(eqx.nn.Linear(i, width, key=k) if bypass else None for i, k in zip(inputs, keys[depth:], strict=False))
         self.head = eqx.nn.Linear(width, out_channels, use_bias=False, key=keys[-1])
-        self.in_channels, self.shape, self.levels, self.post = in_channels, tuple(shape), pre, post
+        self.in_channels, self.shape, self.levels, self.post = in_channels, shape, pre, post
         self.boundary = None if boundary is None else tuple(boundary)
 
     @property
@@ -185,8 +186,8 @@ class MgNO(eqx.Module):
         return at_points(self.head, v)
 
     def refined(self, shape: tuple[int, ...], *, key: Key) -> "MgNO":
-        """An MgNO for `shape`, 2 n - 1 or 2 n nodes along each axis of n, with one more level than this one: its answers at every second
-        node (of walls at nodes or a period) are this one's for the input at those nodes. Most of a training can so be on coarse grids,
+        """An MgNO for `shape`, 2 n - 1 (walls at nodes) or 2 n (a period) along each axis of n nodes, with one more level than this one:
+        its answers at every second node are this one's for the input at those nodes. Most of a training can so be on coarse grids,
         in a fraction of the time, as a full multigrid method begins there (Trottenberg, Oosterlee and Schueller 2001, section 2.6).
 
         On the new level R and P are injection and linear interpolation, S is zero, and what S leaves without effect is drawn by `key`.
@@ -196,11 +197,11 @@ class MgNO(eqx.Module):
         allowed = tuple(f"{2 * n - 1} or {2 * n}" for n in self.shape)
         fits = len(shape) == len(self.shape) and all((n + 1) // 2 == m for n, m in zip(shape, self.shape, strict=True))
         require(fits, "shape", f"({', '.join(allowed)}) nodes", tuple(shape))
-        grown = {"shape": tuple(shape), "levels": (1, *self.levels), "post": (0, *self.post), "boundary": self.boundary}
-        settings = self.arguments | grown
+        more = {"shape": tuple(shape), "levels": (1, *self.levels), "post": (0, *self.post), "boundary": self.boundary}
+        settings = self.arguments | more
         require(not settings["norm"], "norm", "a model without normalisation", True)
         new = MgNO(**settings, key=key)
-        cycles = tuple(refined_cycle(old, cycle, sizes(tuple(shape))) for old, cycle in zip(self.cycles, new.cycles, strict=True))
+        cycles = tuple(refined_cycle(old, cycle, sizes(new.shape)) for old, cycle in zip(self.cycles, new.cycles, strict=True))
         return eqx.tree_at(lambda m: (m.cycles, m.bypasses, m.head), new, (cycles, self.bypasses, self.head), is_leaf=lambda v: v is None)
 
     def _grid(self, a: Samples, x: Grid | None) -> Grid:
