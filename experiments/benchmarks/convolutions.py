@@ -1,10 +1,12 @@
-"""Training steps of models that convolve, one by one and in a `lax.scan`: what `fit` decides by `slow_in_loops`.
+"""Training steps of models that convolve, one by one and in a `lax.scan`: what `fit` decides by `slow_in_loops`. And a convolution with
+stride, whose derivatives are plain convolutions (`pdesurr.nn.convolution`), beside XLA's own transposes of it.
 
 python experiments/benchmarks/convolutions.py [--json] [--quick] [--only SUBSTRING]
 """
 
 import argparse
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
@@ -19,6 +21,7 @@ from pdesurr.allocator import tune_allocator
 from pdesurr.data.sources import ArraySource
 from pdesurr.fields import Grid, UniformBasis
 from pdesurr.models import FNO, MgNO, UNet
+from pdesurr.nn.convolution import convolve
 from pdesurr.objectives import relative_l2
 from pdesurr.train import TrainState, adamw
 from pdesurr.train.step import Engine
@@ -53,12 +56,37 @@ def measure(name: str, rounds: int) -> dict:
                        "in a loop", seconds["loop"] / STEPS)
 
 
+def measure_strided(name: str, rounds: int) -> dict:
+    nodes, channels, batch = 211, 16, 4
+    keys = jax.random.split(jax.random.key(0), 3)
+    v, kernel = jax.random.normal(keys[0], (batch, nodes, nodes, channels)), jax.random.normal(keys[1], (3, 3, channels, channels))
+    slope = jax.random.normal(keys[2], (batch, (nodes + 1) // 2, (nodes + 1) // 2, channels))
+
+    def xla(v: jax.Array, kernel: jax.Array) -> jax.Array:
+        return jax.lax.conv_general_dilated(v, kernel, (2, 2), [(1, 1), (1, 1)], dimension_numbers=("NHWC", "HWIO", "NHWC"))
+
+    def all_of(f: Callable[[jax.Array, jax.Array], jax.Array]) -> Callable[[], tuple]:
+        @jax.jit
+        def run(v: jax.Array, kernel: jax.Array, slope: jax.Array) -> tuple:
+            u, back = jax.vjp(f, v, kernel)
+            return u, *back(slope)
+
+        return lambda: jax.block_until_ready(run(v, kernel, slope))
+
+    ours, peer = all_of(lambda v, kernel: convolve(v, kernel, ("constant", "constant"), stride=2)), all_of(xla)
+    gap = max(float(jnp.max(jnp.abs(x - y)) / jnp.max(jnp.abs(y))) for x, y in zip(ours(), peer(), strict=True))
+    seconds = harness.alternate({"ours": ours, "XLA": peer}, rounds)
+    return harness.row(f"{name}, {channels} channels, {nodes}x{nodes}, batch {batch}, value and derivatives (largest relative difference "
+                       f"{gap:.1e})", seconds["ours"], "its transposes by XLA", seconds["XLA"])
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     harness.add_options(parser)
     options = parser.parse_args()
     tune_allocator()
-    rows = [measure(name, 3 if options.quick else 5) for name in MODELS if options.only in name]
+    measures = {name: measure for name in MODELS} | {"convolution of stride 2": measure_strided}
+    rows = [work(name, 3 if options.quick else 5) for name, work in measures.items() if options.only in name]
     harness.finish("convolutions", rows, options.json)
 
 

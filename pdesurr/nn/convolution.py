@@ -88,7 +88,7 @@ def continued(v: Float[Array, "b *grid c"], padding: tuple[str, ...], split: Spl
 @functools.partial(jax.custom_jvp, nondiff_argnums=(2,))
 def _strided(v: Array, kernel: Array, stride: int) -> Array:
     """The convolution that keeps every `stride`-th node. Its derivatives are sums of plain convolutions, one for each kind of node: on a
-    CPU the transposes of a strided one take three times as long."""
+    CPU the transposes of a strided one take XLA longer (`experiments/benchmarks/convolutions.py`)."""
     return _convolution(v, kernel, window_strides=(stride,) * (v.ndim - 2), padding="VALID")
 
 
