@@ -188,9 +188,15 @@ class MgNO(eqx.Module):
     def refined(self, shape: tuple[int, ...], *, key: Key) -> "MgNO":
         """An MgNO for `shape`, 2 n - 1 (walls at nodes) or 2 n (a period) along each axis of n nodes, with one more level than this one:
         its answers at every second node are this one's for the input at those nodes. Most of a training can so be on coarse grids,
-        in a fraction of the time, as a full multigrid method begins there (Trottenberg, Oosterlee and Schueller 2001, section 2.6).
+        in a fraction of the time, as a full multigrid method begins there (Trottenberg, Oosterlee and Schueller 2001, section 2.6):
 
-        On the new level R and P are injection and linear interpolation, S is zero, and what S leaves without effect is drawn by `key`.
+            coarse = fit(Scaled(model, *scalers), every_second_node, relative_h1, config)     # sources of the same samples
+            finer = coarse.model.model.refined(grid.shape, key=key)
+            result = fit(Scaled(finer, *scalers), all_nodes, relative_h1, config)
+
+        Which of 2 n - 1 and 2 n the ends ask for is not checked; centres of cells are not among those of halved cells, and the answers are
+        then only near. On the new level R and P (of `VCycle`) are injection and linear interpolation, S is zero, and what S leaves without
+        effect is drawn by `key`.
         Raises `UsageError` for another shape, and for a model with `norm`, which scales what is interpolated.
         """
         require_list_of_counts(shape=shape)
