@@ -14,7 +14,7 @@ def joined(old: dict[str, Any], new: dict[str, Any]) -> dict[str, Any]:
     """The first's times and solver, all seeds of both. Raises `ValueError` for records that differ in more than seeds, or share one.
 
     Data sets generated on two machines may differ in rounding: their files then have other hashes, but the moments of their samples are
-    the same to `ROUNDING` of the standard deviation, where those of other draws differ by a hundred times that."""
+    the same to `ROUNDING` of the standard deviation, which those of other draws are not."""
     differing = [key for key in SAME if old[key] != new[key]] + ([] if of_the_same_samples(old, new) else ["dataset_sha256"])
     if differing or set(old["seeds"]) & set(new["seeds"]):
         raise ValueError(f"records must differ in their seeds alone: {old['seeds']} and {new['seeds']}, {differing or 'else alike'}")

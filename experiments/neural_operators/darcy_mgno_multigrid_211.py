@@ -1,4 +1,4 @@
-"""Darcy, MgNO at 211 nodes an axis, where its authors give .00176 (their split). Claim: at most half of FNO's error at that resolution.
+"""Darcy, MgNO at 211 nodes an axis, where its authors give .00176 (their split). Aim: half of FNO's error at that resolution.
 The `cpu` preset trains on 106 nodes first, then goes on with the refined network (`MgNO.refined`); `paper` is the published setting.
 """
 
