@@ -178,6 +178,9 @@ def one_seed(row: Row, preset: Preset, seed: int, files: dict[str, tuple[Path, f
         result.model = Scaled(rolled, *scaler)
     training = dataclasses.replace(preset.training, seed=seed)
     surrogate, more = make_surrogate(result, train, training, files["train"][0]), {}
+    if preset.first:
+        spec = dataclasses.replace(surrogate.spec, training=surrogate.spec.training | {"before": before(preset.first)})
+        surrogate = Surrogate(surrogate.model, spec)
     if row.symmetrised:
         one = answers(surrogate, data, files["test"][0])
         more = {"errors_of_one_image": tested(one, data, files["test"][0], say, " of one image")}
@@ -201,8 +204,8 @@ def trained(row: Row, preset: Preset, seed: int, files: dict[str, tuple[Path, fl
         network = row.network(encoded(seen, seen_scaler), key, **preset.size)
     else:
         coarse = Preset(dataclasses.replace(preset.data, stride=preset.first[0]), preset.first[1], size=preset.size)
-        before, _, seconds = trained(row, coarse, seed, files, folder / "coarse", say)
-        network = before.model.model.refined(train.grid.shape, key=key)
+        start, _, seconds = trained(row, coarse, seed, files, folder / "coarse", say)
+        network = start.model.model.refined(train.grid.shape, key=key)
     training = dataclasses.replace(preset.training, seed=seed)
     say(f"{row.table} {row.name}, seed {seed}: {parameter_count(network)} parameters, {len(train)} samples at {train.grid.shape}, "
         f"{training.epochs} epochs")
@@ -314,8 +317,13 @@ def protocol(row: Row, preset: Preset) -> dict[str, str]:
             **({"answers averaged over": row.symmetrised} if row.symmetrised else {}),
             **({"averages of the input": ", ".join(map(str, row.smoothed))} if row.smoothed else {}),
             "optimiser": preset.training.optimiser, "epochs": str(preset.training.epochs), "batch": str(preset.training.batch_size),
-            **({"before": f"{preset.first[1].epochs} epochs at every {preset.first[0]}th node, then refined"} if preset.first else {}),
+            **({"before": before(preset.first)} if preset.first else {}),
             **row.protocol, **{k: str(v) for k, v in preset.size.items()}}
+
+
+def before(first: tuple[int, TrainConfig]) -> str:
+    """A first, coarse training, in words."""
+    return f"{first[1].epochs} epochs at every {first[0]}th node, rate {first[1].learning_rate:g}, then refined"
 
 
 def moments(data: Dataset) -> dict[str, float]:

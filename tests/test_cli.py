@@ -47,6 +47,7 @@ def fails(capsys, code, words, *arguments):
     assert words in " ".join(err.split()), err
     if code == 1:
         assert len(lines) == 1
+    return err
 
 
 def test_evaluate_predict_inspect(folder, capsys):
@@ -309,6 +310,8 @@ def test_another_model_by_name(folder, tmp_path, capsys):
     assert main([*train, *small]) == 0
     fails(capsys, 1, "another run: architecture: radius ", *train, *small, "radius=0.5")
     fails(capsys, 1, "another run: architecture: class GNO, not LNO", *train, "--model", "LNO")
+    fresh = ["train", str(folder / "set.h5"), "--out", str(tmp_path / "none"), "--model", "GNO", *small]
+    assert "training on" not in fails(capsys, 1, "radius: expected", *fresh, "radius=0.001") and not (tmp_path / "none").exists()
     assert main(["evaluate", str(tmp_path / "run"), str(folder / "set.h5"), "--json"]) == 0
     assert main(["predict", str(tmp_path / "run"), str(folder / "set.h5"), "--out", str(tmp_path / "p.npz")]) == 0
     assert main(["inspect", str(tmp_path / "run")]) == 0

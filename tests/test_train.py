@@ -80,6 +80,11 @@ def single():
     return run()
 
 
+def test_a_result_is_one_line(single):
+    assert repr(single).startswith(f"FitResult({type(single.model).__name__}, epochs={CONFIG.epochs}, best_metric=")
+    assert len(repr(single)) < 150 and "\n" not in repr(single)
+
+
 @pytest.mark.parametrize(("devices", "parallel"), [(2, "shard_map"), (4, "shard_map"), (8, "shard_map"), (4, "pmap")])
 def test_devices_and_adapters_agree(single, devices, parallel):
     other = run(devices=devices, parallel=parallel)

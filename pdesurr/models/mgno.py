@@ -214,7 +214,8 @@ class MgNO(eqx.Module):
         grid = only_on_grid(a, x, len(self.shape), self.in_channels)
         kinds = [level_sizes(shape, len(self.levels)) for shape in (grid.shape, self.shape)]
         require(kinds[0] == kinds[1], "a.points", f"the shape {self.shape}, or one that is odd and even on the same levels", grid.shape,
-                f"this one was made for {self.shape} and holds there: make another with shape={grid.shape} and train it")
+                f"this one was made for {self.shape} and holds there: make another with shape={grid.shape} and train it (from this one: "
+                "`refined`, for twice the nodes)")
         return grid
 
 

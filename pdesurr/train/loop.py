@@ -55,6 +55,11 @@ class FitResult:
     def best_metric(self) -> Array:
         return self.state.best_metric
 
+    def __repr__(self) -> str:
+        """One line: the model and the state would be hundreds."""
+        return (f"FitResult({type(self.model).__name__}, epochs={len(self.history)}, best_metric={self.best_metric}, "
+                f"best_step={self.state.best_step}, optimiser={self.optimiser!r})")
+
 
 def fit(model: PyTree, source: Any, objective: Objective, config: TrainConfig, *, validate: Any = None,
         validation_objective: Objective | None = None, folder: Path | str | None = None, devices: Sequence[Any] | None = None,
