@@ -29,10 +29,9 @@ from pdesurr.recipes import make_pde
 from pdesurr.recovery import recover
 from pdesurr.report import write_report
 from pdesurr.surrogates import Surrogate, save_surrogate
-from pdesurr.surrogates.assess import evaluate, make_surrogate, summary
+from pdesurr.surrogates.assess import check_answers, evaluate, make_surrogate, summary
 from pdesurr.surrogates.compare import break_even, cheapest_setting, pareto_front, sample_errors, seconds_per_sample
 from pdesurr.train import FitResult, TrainConfig, fit
-from pdesurr.types import Samples, apply
 
 
 @dataclasses.dataclass(frozen=True)
@@ -180,8 +179,7 @@ def train_model(
 ) -> FitResult:
     """Fit a model to a data set; the state lives in `folder`. `source` replaces the stored samples by others of the same map."""
     source = source or ArraySource(train.inputs, train.outputs, train.grid)
-    one = Samples(train.grid, jnp.asarray(train.inputs[:1], jnp.float32))
-    eqx.filter_eval_shape(apply, model, one, train.grid, key=jax.random.key(0))  # a model refuses these data before a run begins
+    check_answers(model, train)
     batches, left = divmod(source.size, training.batch_size)
     if batches:  # or `fit` refuses
         nodes = "x".join(map(str, train.grid.shape))

@@ -1,5 +1,6 @@
 """The command line as a stranger meets it: results, one-line errors, exit codes."""
 
+import dataclasses
 import json
 import shutil
 import subprocess
@@ -13,12 +14,12 @@ import pytest
 from foreign_files import well
 
 from pdesurr import load_surrogate
-from pdesurr.checks import BundleError
+from pdesurr.checks import BundleError, UsageError
 from pdesurr.cli import main
 from pdesurr.data import import_arrays, open_dataset
-from pdesurr.data.scaling import Scaled
+from pdesurr.data.scaling import ChannelScaler, Scaled
 from pdesurr.data.sources import ArraySource
-from pdesurr.models import FNO
+from pdesurr.models import FNO, MgNO
 from pdesurr.objectives import relative_l2
 from pdesurr.surrogates.assess import make_surrogate
 from pdesurr.train import TrainConfig, fit
@@ -76,7 +77,7 @@ def test_training_again_resumes_what_is_finished(folder, capsys):
     fails(capsys, 1, "another run: learning_rate", "train", folder / "set.h5", "--out", folder / "run", *NETWORK, "--learning-rate", "0.1")
 
 
-def test_a_spec_says_no_rate_of_an_optimiser_that_fit_was_given(folder):
+def test_a_spec_is_of_its_model_and_says_no_rate_that_is_not_known(folder):
     data, config = open_dataset(folder / "set.h5"), TrainConfig(epochs=1, batch_size=16)
     source = ArraySource(data.inputs, data.outputs, data.grid)
     for own, told in ((None, {"learning_rate": config.learning_rate, "optimiser": "adamw"}), (optax.sgd(0.1), {"optimiser": "own"})):
@@ -84,6 +85,11 @@ def test_a_spec_says_no_rate_of_an_optimiser_that_fit_was_given(folder):
         result = fit(model, source, relative_l2, config, devices=jax.devices()[:1], optimiser=own)
         training = make_surrogate(result, data, config, folder / "set.h5").spec.training
         assert {k: training[k] for k in ("learning_rate", "optimiser") if k in training} == told
+    two = Scaled(FNO(1, 2, (2,), 2, 1, head_width=2, key=jax.random.key(0)), scalers(data)[0], ChannelScaler((0.0, 0.0), (1.0, 1.0)))
+    other = Scaled(MgNO(1, 1, (33,), 2, 1, key=jax.random.key(0)), *scalers(data))
+    for wrong, words in ((two, r"shape \(64, 1\), received \(64, 2\)"), (other, r"made for \(33,\)")):
+        with pytest.raises(UsageError, match=words):
+            make_surrogate(dataclasses.replace(result, model=wrong), data, config, folder / "set.h5")
 
 
 def test_a_run_folder_keeps_to_its_data_and_its_objective(folder, tmp_path, capsys):

@@ -5,6 +5,7 @@ import warnings
 from pathlib import Path
 from typing import Any
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -17,14 +18,25 @@ from pdesurr.surrogates.compare import sample_errors
 from pdesurr.surrogates.spec import Channel, Spec
 from pdesurr.surrogates.surrogate import RangeWarning, Surrogate
 from pdesurr.train import FitResult, TrainConfig
+from pdesurr.types import Model, Samples, apply
 
 
 def make_surrogate(result: FitResult, train: Dataset, training: TrainConfig, path: Path) -> Surrogate:
-    """The trained model with its spec, before any test. The rate of an optimiser that `fit` was given is not known: it is left out."""
+    """The trained model with its spec, before any test. The rate of an optimiser that `fit` was given is not known: it is left out.
+    Raises `UsageError` if the model is not one of these data (see `check_answers`)."""
+    check_answers(result.model, train)
     kept = {name: getattr(training, name) for name in ("epochs", "batch_size", "learning_rate", "seed")
             if name != "learning_rate" or result.optimiser != "own"}
     kept |= {"optimiser": result.optimiser, "best_step": int(result.state.best_step)}
     return Surrogate(result.model, make_spec(train, kept, path))
+
+
+def check_answers(model: Model, data: Dataset) -> None:
+    """Raise `UsageError`, the model's own or this one, if it does not map such inputs to values like such outputs. Computes nothing."""
+    one = Samples(data.grid, jnp.asarray(data.inputs[:1], jnp.float32))
+    found = eqx.filter_eval_shape(apply, model, one, data.grid, key=jax.random.key(0)).shape[1:]
+    wanted = data.outputs.shape[1:]
+    require(found == wanted, "model", f"one whose answers to these data have the shape {wanted}", found, "give the data it was trained on")
 
 
 def make_spec(train: Dataset, training: dict[str, Any], path: Path) -> Spec:
