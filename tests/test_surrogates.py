@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import re
 import warnings
 from itertools import pairwise
 
@@ -94,7 +95,8 @@ def test_an_input_that_only_its_mean_or_its_roughness_gives_away_is_named(surrog
         assert np.isinf(knows.predict(a[0] + 0.5, error=True)[1])
     with pytest.warns(RangeWarning, match="peak of channel 0"):  # a step has none
         assert np.isinf(knows.predict(jnp.where(jnp.arange(32)[:, None] < 16, 1.0, -1.0).astype(a.dtype), error=True)[1])
-    with pytest.warns(RangeWarning, match="roughness"):
+    low, high = knows.spec.traits["roughness"]
+    with pytest.warns(RangeWarning, match=re.escape(f"training saw [{low:.3g}, {high:.3g}]")):
         waves = sum(jnp.sin(k * GRID.nodes) for k in (13, 14, 15)) / 3
         assert np.isinf(knows.predict(jnp.asarray(waves, a.dtype), error=True)[1])
 

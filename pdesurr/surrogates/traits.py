@@ -39,10 +39,10 @@ def strange(values: Float[Array, "n *grid c"], known: Ranges, grid: Grid, traine
     for name, (low, high) in known.items():
         if name not in found or (name == "roughness" and grid.shape != trained.shape):
             continue
-        low = 0.0 if name == "roughness" else low  # operators answer smoother inputs as well
-        margin = MARGIN * (high - low) + 1e-3
+        allowed = 0.0 if name == "roughness" else low  # operators answer smoother inputs as well
+        margin = MARGIN * (high - allowed) + 1e-3
         least, most = float(found[name].min()), float(found[name].max())
-        if least < low - margin or most > high + margin:
+        if least < allowed - margin or most > high + margin:
             unit = "standard deviations" if name.startswith("peak") else "root mean squares"
             said.append(f"input {name} is in [{least:.3g}, {most:.3g}] {unit}, training saw [{low:.3g}, {high:.3g}]")
     return said
