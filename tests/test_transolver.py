@@ -1,5 +1,6 @@
 """Transolver: its attention written out, points asked elsewhere, what it is symmetric in, its refusals."""
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -34,6 +35,20 @@ def test_the_attention_is_the_papers(x64):
         heads.append(w @ softmax(q @ k.T / 3**0.5) @ values)
     wanted = affine(attention.out, np.concatenate(heads, axis=1))
     np.testing.assert_allclose(attention(jnp.asarray(v), jnp.asarray(weights)), wanted, rtol=1e-5)
+
+
+def test_convolutions_of_one_node_are_the_matrices_and_others_see_the_neighbours():
+    """A bump of the input at one node moves the shares at the nodes about it."""
+    grid = Grid([UniformBasis(5, 0.0, 1.0, "closed"), UniformBasis(4, 0.0, 1.0, "closed")])
+    plain, model = (Transolver(1, 1, 2, 8, 1, heads=2, slices=4, convolved=c, key=KEY) for c in (False, True))
+    layers = lambda m: [m.blocks[0].attention.shares, m.blocks[0].attention.values]  # noqa: E731
+    alike = [eqx.tree_at(lambda s: (s.kernel, s.bias), s, (jnp.zeros_like(s.kernel).at[1, 1].set(matrix.weight.T), matrix.bias))
+             for s, matrix in zip(layers(model), layers(plain), strict=True)]
+    a = Samples(grid, jax.random.normal(KEY, (5, 4, 1)))
+    np.testing.assert_allclose(eqx.tree_at(layers, model, alike)(a), plain(a), atol=1e-6)
+    bump = jnp.zeros((20, 8)).at[9].set(1.0)  # node (2, 1)
+    moved = np.abs(layers(model)[0](bump, grid) - layers(model)[0](0.0 * bump, grid)).max(axis=1).reshape(5, 4) > 0
+    assert moved[1:4, :3].all() and moved.sum() == 9
 
 
 @pytest.mark.slow
@@ -73,6 +88,9 @@ def test_refusals_name_the_argument():
         Transolver(1, 1, 1, 8, 2, heads=3, key=KEY)
     with pytest.raises(UsageError, match="slices"):
         Transolver(1, 1, 1, 8, 2, slices=0, key=KEY)
+    convolved = Transolver(1, 1, 2, 8, 1, heads=2, slices=4, convolved=True, key=KEY)
+    with pytest.raises(UsageError, match="needs values on a grid"):
+        convolved(Samples(jnp.zeros((9, 2)), jnp.zeros((9, 1))))
     model = Transolver(1, 1, 2, 8, 1, heads=2, slices=4, key=KEY)
     with pytest.raises(UsageError, match="a.values: expected 1 channels"):
         model(Samples(jnp.zeros((9, 2)), jnp.zeros((9, 2))))

@@ -244,6 +244,8 @@ MODELS = {
                             True, cloud=True),
     "Transolver, two axes with walls": ModelCase(lambda key: Transolver(2, 1, 2, 6, 1, heads=3, slices=4, expansion=2, key=key), WALLS,
                                                  (2, 1), False, cloud=True),
+    "Transolver, convolved": ModelCase(lambda key: Transolver(1, 1, 2, 6, 1, heads=2, slices=4, convolved=True, key=key),
+                                       Grid([FourierBasis(8), UniformBasis(9)]), (1, 1), False),
 }
 
 MODELS |= {
