@@ -12,9 +12,9 @@ def config(epochs, rate):
 
 ROW = row("MgNO, fine grid", network, {
     "smoke": smoke(first=(6, TrainConfig(epochs=2, batch_size=8)), width=6, depth=2),
-    "cpu": Preset(data(2, tests=(2,)), config(20, 1.5e-3), (0,), {"width": 16, "depth": 4}, first=(4, config(24, 4e-3))),
+    "cpu": Preset(data(2, tests=(2,)), config(24, 1.5e-3), (0,), {"width": 16, "depth": 4}, first=(4, config(24, 4e-3))),
     "paper": Preset(data(2, tests=(2,)), TrainConfig(epochs=500, batch_size=8, learning_rate=5e-4), (0, 1, 2)),
-}, objective=relative_h1, best_known={"211x211": 0.00176}, allowed={"cpu": 0.0041})
+}, objective=relative_h1, symmetrised="square", best_known={"211x211": 0.00176}, allowed={"cpu": 0.0024})
 
 if __name__ == "__main__":
     main(ROW)

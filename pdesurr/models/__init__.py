@@ -13,6 +13,7 @@ from pdesurr.models.mono import MoNO, mono_centres
 from pdesurr.models.multipole import MultipoleGraphOperator, OrthogonalMultipole
 from pdesurr.models.nsm import NSM
 from pdesurr.models.over_time import OverTime, Records
+from pdesurr.models.resampled import Resampled
 from pdesurr.models.rollout import RollOut
 from pdesurr.models.smoothed import Smoothed
 from pdesurr.models.sno import SNO
@@ -22,7 +23,7 @@ from pdesurr.models.transolver import Transolver
 from pdesurr.models.unet import UNet
 
 __all__ = [
-    "CoMoving", "DeepONet", "Ensemble", "FFNO", "FNO", "GNO", "InitialValue", "LNO", "MgNO", "MoNO", "MultipoleGraphOperator",
-    "NSM", "OrthogonalMultipole", "OverTime", "PODDeepONet", "Records", "RollOut", "SNO", "Smoothed", "SpaceTime", "Symmetrised",
+    "CoMoving", "DeepONet", "Ensemble", "FFNO", "FNO", "GNO", "InitialValue", "LNO", "MgNO", "MoNO", "MultipoleGraphOperator", "NSM",
+    "OrthogonalMultipole", "OverTime", "PODDeepONet", "Records", "Resampled", "RollOut", "SNO", "Smoothed", "SpaceTime", "Symmetrised",
     "Transolver", "UNet", "ZeroMean", "ZeroWalls", "mono_centres", "pod_modes",
 ]

@@ -28,6 +28,7 @@ from pdesurr.models import (
     OverTime,
     PODDeepONet,
     Records,
+    Resampled,
     RollOut,
     Smoothed,
     SpaceTime,
@@ -233,6 +234,10 @@ MODELS = {
     "Symmetrised": ModelCase(
         lambda key: Symmetrised(FNO(2, 1, (4, 4), 8, 1, coordinates=(True, True), key=key), "square"), Grid([UniformBasis(9)] * 2), (2, 1),
         False),
+    "Resampled": ModelCase(lambda key: Resampled(FNO(2, 1, (4,), 8, 2, key=key), (24,)), PERIODIC, (2, 1), True, smooth=True,
+                           drift=2e-3),
+    "Resampled, two axes with walls": ModelCase(
+        lambda key: Resampled(FNO(1, 2, (4, 4), 8, 2, coordinates=(True, True), key=key), (9, 9)), WALLS, (1, 2), False, smooth=True),
     "Smoothed": ModelCase(lambda key: Smoothed(FNO(2, 1, (6,), 8, 2, key=key), (0.5,)), PERIODIC, (1, 1), True),
     "Smoothed, two axes with walls, two lengths": ModelCase(
         lambda key: Smoothed(GNO(6, 1, 2, 0.5, 6, 1, kernel=(6, 4), nodes=120, head_width=8, key=key), (0.1, 0.3)), WALLS, (2, 1), False),
