@@ -8,9 +8,10 @@ import numpy as np
 from jaxtyping import Array, Float
 from scipy.interpolate import CubicSpline
 
-from pdesurr.checks import expected, require, require_list_of_counts
+from pdesurr.checks import require, require_list_of_counts
 from pdesurr.fields import AbstractBasis, Grid
 from pdesurr.fields._basis import matrix_along
+from pdesurr.nn.pointwise import grids
 from pdesurr.types import Key, Model, Samples, apply, batch_of_one, describe
 
 
@@ -50,12 +51,7 @@ class Resampled(eqx.Module):
 
     def batched(self, a: Samples, x: Grid | None = None, *, key: Key | None = None) -> Float[Array, "batch *grid out"]:
         """A batch of samples on one grid: values `(batch, *grid, c)`."""
-        for name, points in (("a.points", a.points), ("x", a.points if x is None else x)):
-            if not isinstance(points, Grid):
-                raise expected(name, "a Grid, between whose nodes there are averages", points, "interpolate the samples to a Grid first")
-        grid: Grid = a.points  # pyright: ignore[reportAssignmentType]
-        out = grid if x is None else x
-        require(a.values.shape[1:-1] == grid.shape, "a.values", f"shape {grid.shape} and channels per sample", a.values.shape[1:])
+        grid, out = grids(a, x, "between whose nodes there are averages")
         enough = grid.ndim == len(self.shape) and all(n >= m for n, m in zip(grid.shape, self.shape, strict=True))
         require(enough, "a.points", f"a grid of {self.shape} nodes or more", grid.shape)
         own = grid.with_shape(*self.shape)

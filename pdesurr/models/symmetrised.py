@@ -8,9 +8,10 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Float
 
-from pdesurr.checks import expected, require
+from pdesurr.checks import require
 from pdesurr.fields import Grid
 from pdesurr.fields.symmetries import GROUPS, inverse
+from pdesurr.nn.pointwise import grids
 from pdesurr.types import Key, Model, Samples, apply, batch_of_one, describe
 
 
@@ -48,12 +49,7 @@ class Symmetrised(eqx.Module):
 
     def batched(self, a: Samples, x: Grid | None = None, *, key: Key | None = None) -> Float[Array, "batch *grid out"]:
         """A batch of samples on one grid: values `(batch, *grid, c)`. One image after the other: memory as for the model."""
-        for name, points in (("a.points", a.points), ("x", a.points if x is None else x)):
-            if not isinstance(points, Grid):
-                raise expected(name, "a Grid, which symmetries map onto itself", points, "interpolate the samples to a Grid first")
-        grid: Grid = a.points  # pyright: ignore[reportAssignmentType]
-        out = grid if x is None else x
-        require(a.values.shape[1:-1] == grid.shape, "a.values", f"shape {grid.shape} and channels per sample", a.values.shape[1:])
+        grid, out = grids(a, x, "which symmetries map onto itself")
         acting = [lambda v, grid: v, *GROUPS[self.group]]
         images = jnp.stack([jax.vmap(lambda v, g=g: g(v, grid))(a.values) for g in acting])
         answers = lax.map(lambda v: apply(self.model, Samples(grid, v, a.params), x, key=key), images)

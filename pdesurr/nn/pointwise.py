@@ -75,6 +75,16 @@ def only_on_grid(a: Samples, x: object, axes: int, channels: int, split: Split |
     return grid
 
 
+def grids(a: Samples, x: object, why: str) -> tuple[Grid, Grid]:
+    """The grids of a batch `(batch, *grid, c)` and of the answer. Raises `UsageError` for bare points; `why` says what a grid is for."""
+    for name, points in (("a.points", a.points), ("x", a.points if x is None else x)):
+        if not isinstance(points, Grid):
+            raise expected(name, f"a Grid, {why}", points, "interpolate the samples to a Grid first")
+    grid: Grid = a.points  # pyright: ignore[reportAssignmentType]
+    require(a.values.shape[1:-1] == grid.shape, "a.values", f"shape {grid.shape} and channels per sample", a.values.shape[1:])
+    return grid, grid if x is None else x  # pyright: ignore[reportReturnType]
+
+
 def coordinate_channels(v: Float[Array, "channel batch *grid"], grid: Grid, which: tuple[bool, ...],
                         split: Split | None = None) -> Float[Array, "more batch *grid"]:
     """`v` with (x - lower) / length of the axes `which` names as further channels."""
