@@ -1,6 +1,7 @@
 """Darcy, Transolver. Claim: .0057 at 85 nodes an axis (Wu et al., ICML 2024, standard benchmarks).
 
-Attention among slices. `paper` has the published network, whose convolutions bind it to one resolution; `cpu` is without them.
+Attention among slices. `paper` has the published sizes and convolutions, which bind it to one resolution (but x itself for the
+position, where the paper has distances to a reference grid); `cpu` is without convolutions.
 """
 
 from _darcy import Preset, TrainConfig, data, main, named, relative_h1, row, small, smoke

@@ -25,7 +25,7 @@ class Resampled(eqx.Module):
     For fields whose finest scales act on the coarse ones by their means alone, such as a coefficient that jumps: values at every k-th node
     forget where between them the jump is, averages do not, and a step costs what the model's own nodes cost. And for models that are bound
     to their resolution (MgNO, UNet), which so hold on finer grids; the error of the interpolation is added, also to a loss on the fine
-    grid. Train the whole on fine data, as another law of inputs than that of averages is not what it will see.
+    grid. Train the whole on fine data, or the model on averaged inputs, not on values at every k-th node: it is to see averages.
 
     Values `(*grid, c)` on a grid of `shape` nodes or more along each axis, to answers on that grid or on a grid `x` of the same box.
     Raises `UsageError` for another shape, scattered points, fewer nodes, and an `x` of another box.
